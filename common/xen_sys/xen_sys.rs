@@ -7,6 +7,11 @@
 #![allow(
     clippy::all,
     clippy::arithmetic_side_effects,
+    clippy::borrow_as_ptr,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ptr_cast_constness,
+    clippy::ref_as_ptr,
     clippy::indexing_slicing,
     clippy::undocumented_unsafe_blocks,
     missing_docs,
