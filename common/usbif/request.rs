@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests: what a frontend asks for.
+
+use crate::bytes::{array, put, u16_at, u32_at};
+use crate::segment::SEGMENT;
+use crate::{PortNumber, Refused, Segment, Segments, SetupPacket, MAX_SEGMENTS, URB_ENTRY};
+
+/// Which way the data goes, as seen by the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the device.
+    Out,
+    /// From the device.
+    In,
+}
+
+/// A request of the urb ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// It lives on the stack of one function at a time, and this crate has no heap.
+#[expect(clippy::large_enum_variant)]
+pub enum Request {
+    /// Do a transfer.
+    Submit(Submit),
+    /// Give an earlier request back early; both are answered.
+    Unlink {
+        /// Id of this request.
+        id: u16,
+        /// Id of the request to give back.
+        target: u16,
+        /// Port bits as they came, 0..=31: an unlink is found by its target.
+        port: u8,
+        /// Device address bits as they came, 0..=127.
+        device: u8,
+    },
+}
+
+/// A transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submit {
+    /// Chosen by the frontend, returned with the response.
+    pub id: u16,
+    /// Port of the virtual root hub.
+    pub port: PortNumber,
+    /// USB address of the device as the guest gave it, 0..=127.
+    pub device: u8,
+    /// Endpoint number, 0..=15.
+    pub endpoint: u8,
+    /// Direction of the data stage.
+    pub direction: Direction,
+    /// A transfer that ends early counts as failed (URB_SHORT_NOT_OK).
+    pub short_not_ok: bool,
+    /// What only this type of transfer has.
+    pub kind: Kind,
+    /// Where the data is.
+    pub data: Segments,
+}
+
+/// What only one type of transfer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Control. The data segments hold exactly wLength bytes.
+    Control(SetupPacket),
+    /// Bulk.
+    Bulk,
+    /// Interrupt.
+    Interrupt {
+        /// What the guest's core computed, in frames or microframes. The
+        /// backend takes the device's own.
+        interval: u16,
+    },
+    /// Isochronous.
+    Isochronous {
+        /// As for an interrupt transfer.
+        interval: u16,
+        /// Frame to start in, unless as soon as possible.
+        start_frame: u16,
+        /// Packets, at least 1.
+        packets: u16,
+        /// Where the packets' descriptors are: 16 bytes for each packet.
+        descriptors: Segments,
+    },
+}
+
+// Byte offsets in struct xenusb_urb_request.
+const ID: usize = 0;
+const BUFFER_SEGS: usize = 2;
+const PIPE: usize = 4;
+const FLAGS: usize = 8;
+const BUFFER_LENGTH: usize = 10;
+const SPECIFIC: usize = 12;
+const SEGS: usize = 20;
+
+// Bits of the pipe (usbif.h, "USB pipe in xenusb_request").
+const PIPE_PORT: u32 = 0x1f;
+const PIPE_UNLINK: u32 = 0x20;
+const PIPE_IN: u32 = 0x80;
+const DEVICE_SHIFT: u32 = 8;
+const DEVICE_MASK: u32 = 0x7f;
+const ENDPOINT_SHIFT: u32 = 15;
+const ENDPOINT_MASK: u32 = 0x0f;
+const TYPE_SHIFT: u32 = 30;
+const TYPE_ISOCHRONOUS: u32 = 0;
+const TYPE_INTERRUPT: u32 = 1;
+const TYPE_CONTROL: u32 = 2;
+const TYPE_BULK: u32 = 3;
+
+/// `XENUSB_SHORT_NOT_OK`; other flags have no meaning and are ignored.
+const SHORT_NOT_OK: u16 = 1;
+
+impl Request {
+    /// Checks an entry that was copied out of the ring.
+    ///
+    /// # Errors
+    /// [`Refused`] if it is not a request that this interface allows.
+    pub fn parse(entry: &[u8; URB_ENTRY]) -> Result<Self, Refused> {
+        let id = u16_at(entry, ID);
+        let refuse = |reason| Err(Refused { id, reason });
+        let pipe = u32_at(entry, PIPE);
+        // Masked to 5 and 7 bits: neither loses anything.
+        let port = (pipe & PIPE_PORT) as u8;
+        let device = (pipe.wrapping_shr(DEVICE_SHIFT) & DEVICE_MASK) as u8;
+        if pipe & PIPE_UNLINK != 0 {
+            return Ok(Self::Unlink {
+                id,
+                target: u16_at(entry, SPECIFIC),
+                port,
+                device,
+            });
+        }
+
+        let Some(port) = PortNumber::new(port) else {
+            return refuse("port 0");
+        };
+        let data_segs = usize::from(u16_at(entry, BUFFER_SEGS));
+        let Some(data) = segments(entry, 0, data_segs) else {
+            return refuse("bad data segment");
+        };
+        // The field has 16 bits: 65,536 bytes are stored as 0.
+        let stated = u16_at(entry, BUFFER_LENGTH);
+        if u32::from(stated) != data.total() && !(stated == 0 && data.total() == 0x1_0000) {
+            return refuse("buffer_length is not the sum of the segments");
+        }
+
+        let mut direction = if pipe & PIPE_IN != 0 {
+            Direction::In
+        } else {
+            Direction::Out
+        };
+        let kind = match pipe.wrapping_shr(TYPE_SHIFT) {
+            TYPE_CONTROL => {
+                let setup = SetupPacket(array(entry, SPECIFIC));
+                if u32::from(setup.length()) != data.total() {
+                    return refuse("wLength is not the length of the data");
+                }
+                direction = setup.direction();
+                Kind::Control(setup)
+            }
+            TYPE_BULK => Kind::Bulk,
+            TYPE_INTERRUPT => Kind::Interrupt {
+                interval: u16_at(entry, SPECIFIC),
+            },
+            _ => {
+                let packets = u16_at(entry, SPECIFIC.saturating_add(4));
+                let descriptor_segs = usize::from(u16_at(entry, SPECIFIC.saturating_add(6)));
+                let Some(descriptors) = segments(entry, data_segs, descriptor_segs) else {
+                    return refuse("bad descriptor segment");
+                };
+                let needed = u32::from(packets).saturating_mul(crate::iso::DESCRIPTOR as u32);
+                if packets == 0 || descriptors.total() != needed {
+                    return refuse("descriptor segments do not match the packets");
+                }
+                Kind::Isochronous {
+                    interval: u16_at(entry, SPECIFIC),
+                    start_frame: u16_at(entry, SPECIFIC.saturating_add(2)),
+                    packets,
+                    descriptors,
+                }
+            }
+        };
+        Ok(Self::Submit(Submit {
+            id,
+            port,
+            device,
+            endpoint: (pipe.wrapping_shr(ENDPOINT_SHIFT) & ENDPOINT_MASK) as u8,
+            direction,
+            short_not_ok: u16_at(entry, FLAGS) & SHORT_NOT_OK != 0,
+            kind,
+            data,
+        }))
+    }
+
+    /// The id, whatever the request is.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        match self {
+            Self::Submit(submit) => submit.id,
+            Self::Unlink { id, .. } => *id,
+        }
+    }
+
+    /// The entry to put on the ring.
+    #[must_use]
+    pub fn encode(&self) -> [u8; URB_ENTRY] {
+        let mut entry = [0; URB_ENTRY];
+        put(&mut entry, ID, &self.id().to_le_bytes());
+        let pipe = match self {
+            Self::Unlink {
+                target,
+                port,
+                device,
+                ..
+            } => {
+                put(&mut entry, SPECIFIC, &target.to_le_bytes());
+                PIPE_UNLINK | (u32::from(*port) & PIPE_PORT) | device_bits(*device)
+            }
+            Self::Submit(submit) => submit.encode(&mut entry),
+        };
+        put(&mut entry, PIPE, &pipe.to_le_bytes());
+        entry
+    }
+}
+
+impl Submit {
+    /// Writes all but id and pipe; returns the pipe.
+    fn encode(&self, entry: &mut [u8; URB_ENTRY]) -> u32 {
+        let flags = if self.short_not_ok { SHORT_NOT_OK } else { 0 };
+        put(entry, FLAGS, &flags.to_le_bytes());
+        // At most 16 segments, and 65,536 bytes become 0 on purpose.
+        put(entry, BUFFER_SEGS, &(self.data.len() as u16).to_le_bytes());
+        put(
+            entry,
+            BUFFER_LENGTH,
+            &(self.data.total() as u16).to_le_bytes(),
+        );
+        put_segments(entry, 0, &self.data);
+
+        let kind = match &self.kind {
+            Kind::Control(setup) => {
+                put(entry, SPECIFIC, &setup.0);
+                TYPE_CONTROL
+            }
+            Kind::Bulk => TYPE_BULK,
+            Kind::Interrupt { interval } => {
+                put(entry, SPECIFIC, &interval.to_le_bytes());
+                TYPE_INTERRUPT
+            }
+            Kind::Isochronous {
+                interval,
+                start_frame,
+                packets,
+                descriptors,
+            } => {
+                let count = descriptors.len() as u16;
+                for (at, field) in [*interval, *start_frame, *packets, count]
+                    .iter()
+                    .enumerate()
+                {
+                    let at = SPECIFIC.saturating_add(at.saturating_mul(2));
+                    put(entry, at, &field.to_le_bytes());
+                }
+                put_segments(entry, self.data.len(), descriptors);
+                TYPE_ISOCHRONOUS
+            }
+        };
+        let direction = match self.direction {
+            Direction::In => PIPE_IN,
+            Direction::Out => 0,
+        };
+        u32::from(self.port.get())
+            | direction
+            | device_bits(self.device)
+            | (u32::from(self.endpoint) & ENDPOINT_MASK).wrapping_shl(ENDPOINT_SHIFT)
+            | kind.wrapping_shl(TYPE_SHIFT)
+    }
+}
+
+fn device_bits(device: u8) -> u32 {
+    (u32::from(device) & DEVICE_MASK).wrapping_shl(DEVICE_SHIFT)
+}
+
+fn segment_offset(index: usize) -> usize {
+    SEGS.saturating_add(index.saturating_mul(SEGMENT))
+}
+
+/// Segments `first..first + count` of an entry, if it has so many and each is
+/// sound.
+fn segments(entry: &[u8; URB_ENTRY], first: usize, count: usize) -> Option<Segments> {
+    let end = first.checked_add(count).filter(|&n| n <= MAX_SEGMENTS)?;
+    let mut out = Segments::EMPTY;
+    for index in first..end {
+        out.push(Segment::read(entry, segment_offset(index))).ok()?;
+    }
+    Some(out)
+}
+
+fn put_segments(entry: &mut [u8; URB_ENTRY], first: usize, segments: &Segments) {
+    for (index, segment) in (first..MAX_SEGMENTS).zip(segments.as_slice()) {
+        segment.write(entry, segment_offset(index));
+    }
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every parser against random bytes, every encoder against its parser, and
+//! the layout against usbif.h, field by field.
+
+use proptest::prelude::*;
+use usbif::*;
+
+fn segment() -> impl Strategy<Value = Segment> {
+    (any::<u32>(), 1u16..=4096).prop_flat_map(|(gref, length)| {
+        (0..=4096 - length).prop_map(move |offset| Segment {
+            gref,
+            offset,
+            length,
+        })
+    })
+}
+
+fn collect(list: &[Segment]) -> Segments {
+    let mut out = Segments::EMPTY;
+    for s in list {
+        out.push(*s).unwrap();
+    }
+    out
+}
+
+fn segments(most: usize) -> impl Strategy<Value = Segments> {
+    prop::collection::vec(segment(), 0..=most).prop_map(|list| collect(&list))
+}
+
+/// Segments that hold `packets` descriptors.
+fn descriptors(packets: u16, gref: u32) -> Segments {
+    let mut left = packets * 16;
+    let mut out = Segments::EMPTY;
+    while left > 0 {
+        let length = left.min(4096);
+        out.push(Segment {
+            gref,
+            offset: 0,
+            length,
+        })
+        .unwrap();
+        left -= length;
+    }
+    out
+}
+
+fn kind_and_data() -> impl Strategy<Value = (Kind, Segments)> {
+    prop_oneof![
+        (any::<[u8; 8]>(), segments(15)).prop_map(|(mut setup, data)| {
+            setup[6..].copy_from_slice(&(data.total() as u16).to_le_bytes());
+            (Kind::Control(SetupPacket(setup)), data)
+        }),
+        segments(16).prop_map(|data| (Kind::Bulk, data)),
+        (any::<u16>(), segments(16))
+            .prop_map(|(interval, data)| (Kind::Interrupt { interval }, data)),
+        (
+            any::<u16>(),
+            any::<u16>(),
+            1u16..600,
+            any::<u32>(),
+            segments(12)
+        )
+            .prop_map(|(interval, start_frame, packets, gref, data)| {
+                let descriptors = descriptors(packets, gref);
+                (
+                    Kind::Isochronous {
+                        interval,
+                        start_frame,
+                        packets,
+                        descriptors,
+                    },
+                    data,
+                )
+            }),
+    ]
+}
+
+fn submit() -> impl Strategy<Value = Request> {
+    (
+        any::<u16>(),
+        1u8..=31,
+        0u8..128,
+        0u8..16,
+        any::<bool>(),
+        any::<bool>(),
+        kind_and_data(),
+    )
+        .prop_map(
+            |(id, port, device, endpoint, to_host, short_not_ok, (kind, data))| {
+                let direction = match kind {
+                    Kind::Control(setup) => setup.direction(),
+                    _ if to_host => Direction::In,
+                    _ => Direction::Out,
+                };
+                let port = PortNumber::new(port).unwrap();
+                Request::Submit(Submit {
+                    id,
+                    port,
+                    device,
+                    endpoint,
+                    direction,
+                    short_not_ok,
+                    kind,
+                    data,
+                })
+            },
+        )
+}
+
+fn unlink() -> impl Strategy<Value = Request> {
+    (any::<u16>(), any::<u16>(), 0u8..32, 0u8..128).prop_map(|(id, target, port, device)| {
+        Request::Unlink {
+            id,
+            target,
+            port,
+            device,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_request_survives_the_wire(request in prop_oneof![4 => submit(), 1 => unlink()]) {
+        prop_assert_eq!(Request::parse(&request.encode()), Ok(request));
+    }
+
+    /// Whatever a guest writes, what comes out keeps the promises of the types.
+    #[test]
+    fn random_bytes_make_a_sound_request_or_none(
+        bytes in prop::collection::vec(any::<u8>(), URB_ENTRY),
+        small in 0u8..20,
+        tame in any::<bool>(),
+    ) {
+        let mut entry: [u8; URB_ENTRY] = bytes.try_into().unwrap();
+        if tame {
+            // Else hardly a random request gets past the segment count.
+            entry[2..4].copy_from_slice(&[small, 0]);
+            for seg in 0..16 {
+                let at = 20 + seg * 8;
+                entry[at + 5] &= 0x0f;
+                entry[at + 7] &= 0x0f;
+            }
+        }
+        let id = u16::from_le_bytes([entry[0], entry[1]]);
+        match Request::parse(&entry) {
+            Err(refused) => prop_assert_eq!(refused.id, id),
+            Ok(Request::Unlink { id: got, .. }) => prop_assert_eq!(got, id),
+            Ok(Request::Submit(s)) => {
+                prop_assert_eq!(s.id, id);
+                prop_assert!((1..=31).contains(&s.port.get()));
+                prop_assert!(s.device < 128 && s.endpoint < 16);
+                prop_assert!(s.data.total() <= MAX_TRANSFER);
+                for seg in s.data.as_slice() {
+                    prop_assert!(seg.length > 0);
+                    prop_assert!(u32::from(seg.offset) + u32::from(seg.length) <= 4096);
+                }
+                if let Kind::Control(setup) = s.kind {
+                    prop_assert_eq!(u32::from(setup.length()), s.data.total());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_survives_the_wire(
+        id in any::<u16>(), start_frame in any::<u16>(),
+        status in prop::sample::select(vec![0, -19, -22, -32, -71, -75, -108]),
+        actual_length in 0u32..=i32::MAX as u32, error_count in 0u32..=i32::MAX as u32,
+    ) {
+        let status = Status::from_wire(status).unwrap();
+        let response = Response { id, start_frame, status, actual_length, error_count };
+        let mut entry = [0xff; URB_ENTRY];
+        entry[..16].copy_from_slice(&response.encode());
+        prop_assert_eq!(Response::parse(&entry), Ok(response));
+    }
+
+    #[test]
+    fn a_random_response_is_sound_or_refused(bytes in any::<[u8; 16]>(), known in any::<bool>()) {
+        let mut entry = [0; URB_ENTRY];
+        entry[..16].copy_from_slice(&bytes);
+        if known {
+            entry[4..8].fill(0);
+        }
+        match Response::parse(&entry) {
+            Err(refused) => prop_assert_eq!(refused.id, u16::from_le_bytes([bytes[0], bytes[1]])),
+            Ok(r) => {
+                prop_assert!(r.actual_length <= i32::MAX as u32);
+                prop_assert_eq!(Status::from_wire(r.status.errno()), Some(r.status));
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_event_is_sound_or_refused(entry in any::<[u8; 4]>()) {
+        match ConnEvent::parse(&entry) {
+            Ok(event) => prop_assert_eq!(event.encode(), entry),
+            Err(refused) => {
+                prop_assert_eq!(refused.id, u16::from_le_bytes([entry[0], entry[1]]));
+                prop_assert!(!(1..=31).contains(&entry[2]) || entry[3] > 3);
+            }
+        }
+    }
+
+    /// Every URB status has one on the wire, and the wire's map to themselves.
+    #[test]
+    fn every_status_has_a_place(status in any::<i32>()) {
+        let wire = Status::from_urb(status);
+        prop_assert_eq!(Status::from_wire(wire.errno()), Some(wire));
+        prop_assert_eq!(Status::from_urb(wire.errno()), wire);
+    }
+
+    #[test]
+    fn a_descriptor_survives_and_its_status_is_tame(bytes in any::<[u8; 16]>(), total in any::<u32>()) {
+        let descriptor = IsoDescriptor::parse(&bytes);
+        prop_assert_eq!(IsoDescriptor::parse(&descriptor.encode()), descriptor);
+        prop_assert!(descriptor.status <= 0 && descriptor.status >= -121);
+        let end = u64::from(descriptor.offset) + u64::from(descriptor.length);
+        prop_assert_eq!(descriptor.fits(total), end <= u64::from(total));
+    }
+}
+
+/// Sixteen whole pages are 65,536 bytes, which the u16 field stores as 0.
+#[test]
+fn sixteen_pages_are_stored_as_zero() {
+    let page = Segment {
+        gref: 7,
+        offset: 0,
+        length: 4096,
+    };
+    let request = Request::Submit(Submit {
+        id: 1,
+        port: PortNumber::new(1).unwrap(),
+        device: 2,
+        endpoint: 3,
+        direction: Direction::In,
+        short_not_ok: false,
+        kind: Kind::Bulk,
+        data: collect(&[page; 16]),
+    });
+    let mut entry = request.encode();
+    assert_eq!(entry[10..12], [0, 0]);
+    assert_eq!(Request::parse(&entry), Ok(request));
+    // 0 means 65,536 for these segments alone.
+    entry[20 + 6..20 + 8].copy_from_slice(&4095u16.to_le_bytes());
+    assert!(Request::parse(&entry).is_err());
+    // And any other number is a lie.
+    let mut entry = request.encode();
+    entry[10] = 1;
+    assert!(Request::parse(&entry).is_err());
+}
+
+/// A control request as the kernel's C frontend lays it out: GET_DESCRIPTOR.
+#[test]
+fn the_layout_is_that_of_the_header() {
+    let mut entry = [0; URB_ENTRY];
+    entry[..2].copy_from_slice(&0x1234u16.to_le_bytes()); // id
+    entry[2..4].copy_from_slice(&1u16.to_le_bytes()); // nr_buffer_segs
+    let pipe: u32 = 9 | 0x80 | (5 << 8) | (2 << 30);
+    entry[4..8].copy_from_slice(&pipe.to_le_bytes());
+    entry[8..10].copy_from_slice(&1u16.to_le_bytes()); // XENUSB_SHORT_NOT_OK
+    entry[10..12].copy_from_slice(&18u16.to_le_bytes()); // buffer_length
+    entry[12..20].copy_from_slice(&[0x80, 6, 0, 1, 0, 0, 18, 0]); // setup
+    entry[20..24].copy_from_slice(&77u32.to_le_bytes()); // gref
+    entry[24..26].copy_from_slice(&100u16.to_le_bytes()); // offset
+    entry[26..28].copy_from_slice(&18u16.to_le_bytes()); // length
+    let Ok(Request::Submit(s)) = Request::parse(&entry) else {
+        panic!("refused");
+    };
+    assert_eq!(
+        (s.id, s.port.get(), s.device, s.endpoint),
+        (0x1234, 9, 5, 0)
+    );
+    assert_eq!(s.direction, Direction::In);
+    assert!(s.short_not_ok);
+    assert_eq!(
+        s.data.as_slice(),
+        [Segment {
+            gref: 77,
+            offset: 100,
+            length: 18
+        }]
+    );
+    let Kind::Control(setup) = s.kind else {
+        panic!("not control")
+    };
+    assert_eq!(
+        (setup.request_type(), setup.request(), setup.value()),
+        (0x80, 6, 0x100)
+    );
+    assert_eq!((setup.index(), setup.length()), (0, 18));
+}
+
+/// What a hostile frontend tries first.
+#[test]
+fn impossible_requests_are_refused_with_their_id() {
+    let good = Submit {
+        id: 5,
+        port: PortNumber::new(1).unwrap(),
+        device: 1,
+        endpoint: 1,
+        direction: Direction::Out,
+        short_not_ok: false,
+        kind: Kind::Bulk,
+        data: collect(&[Segment {
+            gref: 1,
+            offset: 0,
+            length: 64,
+        }]),
+    };
+    let bulk = Request::Submit(good).encode();
+    let iso = Request::Submit(Submit {
+        kind: Kind::Isochronous {
+            interval: 1,
+            start_frame: 0,
+            packets: 3,
+            descriptors: descriptors(3, 9),
+        },
+        ..good
+    })
+    .encode();
+    let cases: [(&str, [u8; URB_ENTRY], usize, u16); 9] = [
+        ("17 segments", bulk, 2, 17),
+        ("65535 segments", bulk, 2, 65535),
+        ("an empty segment", bulk, 26, 0),
+        ("a segment beyond its page", bulk, 24, 4033),
+        ("an offset that would wrap", bulk, 24, 65535),
+        ("a length that is not the sum", bulk, 10, 65),
+        ("no packets", iso, 16, 0),
+        ("more packets than descriptors", iso, 16, 4),
+        ("more descriptor segments than fit", iso, 18, 16),
+    ];
+    for (what, mut entry, at, value) in cases {
+        assert!(
+            Request::parse(&entry).is_ok(),
+            "{what}: the untouched request"
+        );
+        entry[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(Request::parse(&entry).map_err(|r| r.id), Err(5), "{what}");
+    }
+    let mut port_0 = bulk;
+    port_0[4] &= !0x1f;
+    assert_eq!(Request::parse(&port_0).map_err(|r| r.id), Err(5));
+}
+
+#[test]
+fn ports_are_1_to_31() {
+    assert_eq!(PortNumber::new(0), None);
+    assert_eq!(PortNumber::new(32), None);
+    assert_eq!(PortNumber::first(31).count(), 31);
+    assert_eq!(PortNumber::first(255).count(), 31);
+    assert_eq!(PortNumber::new(31).map(PortNumber::index), Some(30));
+}
