@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door. Kbuild holds the rules of the modules themselves.
+
+# The kernel's build enters this directory too, with its own variables.
+ifeq ($(KERNELRELEASE),)
+
+SHELL := /bin/sh
+tool  := scripts/tool-root
+MODULES := usbbk.ko xen-hcd.ko
+
+# Prepared kernel tree; empty: scripts/kernel-tree makes one.
+KDIR ?=
+# Root of another system to install into, such as a guest's.
+INSTALL_MOD_PATH ?=
+release = $(shell modinfo -F vermagic ./usbbk.ko | cut -d' ' -f1)
+moddir  = $(INSTALL_MOD_PATH)/lib/modules/$(release)
+
+.PHONY: all modules host install uninstall demo check check-long lint \
+	lab-shell clean distclean help
+
+all: modules host ## build both modules and every host crate
+
+modules: ## build usbbk.ko and xen-hcd.ko (KDIR=TREE for another kernel)
+	@scripts/build-modules $(if $(KDIR),--kdir $(KDIR)) $(if $(W),W=$(W))
+
+host: ## build the crates that run on any host
+	@$(tool) cargo build --quiet --workspace
+
+install: $(MODULES) ## install under updates/, so that modprobe takes ours
+	@test -d $(moddir) || { echo "install: $(moddir) is missing: the modules are for $(release), which is not installed there" >&2; exit 1; }
+	install -D -m 644 -t $(moddir)/updates $(MODULES)
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(release)
+
+uninstall: ## remove what install put there
+	rm -f $(addprefix $(moddir)/updates/,$(MODULES))
+	-rmdir --ignore-fail-on-non-empty $(moddir)/updates
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(release)
+
+$(MODULES):
+	@echo "$@ is not built yet: run make first" >&2; exit 1
+
+demo: modules ## watch a USB stick of dom0 being used in a guest
+	@$(tool) scripts/lab-demo
+
+check: ## run all tests
+	@scripts/check
+
+check-long: ## run all tests at full counts and write a report
+	@scripts/check --long
+
+lint: ## formatting and lints only
+	@scripts/check --only lint
+
+lab-shell: modules ## a prompt in dom0 with a guest running
+	@$(tool) scripts/lab-shell
+
+clean: ## remove what was built here
+	rm -rf build target $(MODULES)
+
+distclean: clean ## and the cached roots and kernel trees
+	rm -rf "$${PVUSB_CACHE:-/var/cache/pvusb}"
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+endif
