@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""dom0 of a lab: commands, its USB busses, its guests."""
+
+from lab.channel import Channel, Domain, LabError, Result
+from lab.machine import CONTROLLERS
+
+
+class Dom0(Domain):
+    name = "dom0"
+
+    def __init__(self, channel: Channel):
+        self._channel = channel
+
+    def _request(self, verb: str, argument: str, body: bytes, timeout: float) -> Result:
+        return self._channel.request(verb, argument, body, timeout)
+
+    def via(self, address: str, request: bytes, timeout: float) -> Result:
+        """Hands a request to a guest and returns the guest's whole answer."""
+        return self._channel.request("via", address, request, timeout)
+
+    def root_hub(self, controller: str) -> int:
+        """USB bus number of an emulated controller, or of gadget controller dummy.N."""
+        if controller.startswith("dummy."):
+            device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
+        else:
+            device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"
+        # A USB 3 controller has two root hubs; the lower number is the USB 2 one.
+        names = self.run(f"cd {device} && ls -d usb*").split()
+        if not names:
+            raise LabError(f"{controller} has no root hub in dom0")
+        return min(int(name.removeprefix("usb")) for name in names)
+
+    def busname(self, controller: str, port: int = 1) -> str:
+        """What dom0's kernel calls the device on a port of a controller."""
+        return f"{self.root_hub(controller)}-{port}"
+
+    def xenstore(self, path: str) -> str | None:
+        """A node's value, None if there is no such node."""
+        result = self.try_run(f"xenstore-read '{path}' 2>/dev/null")
+        return None if result.status else result.output.rstrip("\n")
+
+    def domains(self) -> dict[str, int]:
+        """The running domains' ids by name."""
+        lines = self.run("xl list").splitlines()[1:]
+        return {line.split()[0]: int(line.split()[1]) for line in lines}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is laid over the images at every boot: scripts and modules under test.
+
+It travels as one more cpio archive behind the initial ramdisks, because an
+unchanged image boots at once and a changed module must not cost a new image.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from lab import modules, paths, ramdisk
+
+HERE = paths.TOP / "tests"
+
+
+def _module(root: Path, images: Path, kind: str, name: str, source: Path | None) -> None:
+    """Puts a module under updates/, where modprobe prefers it, and indexes the tree."""
+    if source is None:
+        return
+    release = paths.release_of(images)
+    tree = root / paths.MODULES / release
+    tree.parent.mkdir(parents=True)
+    shutil.copytree(images / kind / paths.MODULES / release, tree, copy_function=os.link)
+    kept = {path for path in tree.rglob("*.ko")}
+    for index in tree.glob("modules.*"):
+        # depmod writes in place on some versions; the image's copy is not ours to change.
+        if not index.name.startswith(("modules.builtin", "modules.order")):
+            index.unlink()
+    (tree / "updates").mkdir()
+    shutil.copy(source, tree / "updates" / name)
+    modules.depmod(root, release)
+    for path in kept:
+        path.unlink()
+    (root / "lib").unlink()
+
+
+def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -> Path:
+    """Writes dom0's whole initial ramdisk; returns its path."""
+    shutil.rmtree(work, ignore_errors=True)
+    guest = work / "guest"
+    _module(guest, images, "guest", "xen-hcd.ko", frontend)
+    _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "lab/serve")
+    _copy(guest, HERE / "guest/init")
+    _copy(guest / "etc", HERE / "guest/inittab")
+
+    initrd = work / "initrd"
+    payload = initrd / "payload"
+    _module(payload, images, "dom0", "usbbk.ko", usbbk)
+    shutil.copytree(HERE / "lab/dom0", payload / "lab/dom0")
+    _copy(payload / "lab", HERE / "lab/serve", paths.TOP / "scripts/init_xs.sh")
+    _copy(payload / "etc", HERE / "lab/dom0/inittab")
+    (payload / "etc/xen").mkdir()
+    (payload / "etc/xen/xl.conf").write_text('autoballoon="0"\n')
+    _copy(initrd, HERE / "lab/dom0/init")
+    ramdisk.archive(guest, payload / "lab/guest-payload.cpio")
+    ramdisk.archive(initrd, work / "payload.cpio")
+    with (work / "initrd.cpio").open("wb") as whole:
+        for part in (images / "initrd.cpio", work / "payload.cpio"):
+            whole.write(part.read_bytes())
+    for done in (guest, initrd, work / "payload.cpio"):
+        shutil.rmtree(done) if done.is_dir() else done.unlink()
+    return work / "initrd.cpio"
+
+
+def _copy(target: Path, *sources: Path) -> None:
+    """Copies those of the files that exist; a young tree may still lack a script."""
+    target.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        if source.exists():
+            shutil.copy(source, target)
