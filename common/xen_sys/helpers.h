@@ -5,6 +5,30 @@
 
 #include <linux/types.h>
 
+struct device;
+struct page;
+struct ratelimit_state;
+
+/* For common/xen. */
 bool pvusb_helper_xen_domain(void);
+void pvusb_helper_device_unregister(struct device *dev);
+bool pvusb_helper_hold_page(struct page *page);
+void pvusb_helper_put_page(struct page *page);
+unsigned long pvusb_helper_page_to_gfn(struct page *page);
+void *pvusb_helper_page_address(struct page *page);
+void pvusb_helper_copy_from_page(void *to, struct page *page, size_t offset,
+				 size_t length);
+void pvusb_helper_copy_to_page(struct page *page, size_t offset,
+			       const void *from, size_t length);
+void pvusb_helper_zero_page(struct page *page, size_t offset, size_t length);
+void pvusb_helper_ratelimit_init(struct ratelimit_state *limit, int interval,
+				 int burst);
+
+/* For common/usb. */
+struct usb_device;
+
+void pvusb_helper_usb_lock_device(struct usb_device *udev);
+void pvusb_helper_usb_unlock_device(struct usb_device *udev);
+struct page *pvusb_helper_virt_to_page(const void *addr);
 
 #endif

@@ -25,6 +25,9 @@
 
 /// The generated items, together with those of the kernel crate.
 pub mod bindings {
-    use kernel::bindings::*;
+    pub use kernel::bindings::*;
     include!(env!("PVUSB_BINDINGS"));
 }
+
+mod held_page;
+pub use held_page::HeldPage;

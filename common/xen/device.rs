@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One half of a device on the xenbus.
+//!
+//! C header: `include/xen/xenbus.h`. The context parameter follows the kernel
+//! crate: `Device<Core>` inside a driver's callback, `Device` anywhere else.
+//! Everything here sleeps unless it says otherwise.
+
+use crate::{state::State, xenstore, DomId};
+use core::{marker::PhantomData, mem::offset_of, ptr::NonNull};
+use kernel::{
+    device, fmt,
+    prelude::*,
+    str::CString,
+    sync::aref::{ARef, AlwaysRefCounted},
+    types::Opaque,
+};
+use xen_sys::bindings;
+
+/// A device of the xenbus (`struct xenbus_device`).
+///
+/// # Invariants
+///
+/// An instance is a valid `struct xenbus_device` that has been registered with
+/// the driver core, so it is reference-counted and has a node name.
+#[repr(transparent)]
+pub struct Device<Ctx: device::DeviceContext = device::Normal>(
+    Opaque<bindings::xenbus_device>,
+    PhantomData<Ctx>,
+);
+
+impl<Ctx: device::DeviceContext> Device<Ctx> {
+    pub(crate) fn as_raw(&self) -> *mut bindings::xenbus_device {
+        self.0.get()
+    }
+
+    /// This half's directory in xenstore, for instance `backend/vusb/3/0`.
+    #[must_use]
+    pub fn nodename(&self) -> &CStr {
+        // SAFETY: The string is set before the device is registered, never
+        // changes, and is part of the device's own allocation, which lives as
+        // long as `self`.
+        unsafe { CStr::from_char_ptr((*self.as_raw()).nodename) }
+    }
+
+    /// The kind of device, for instance `vusb`.
+    #[must_use]
+    pub fn devicetype(&self) -> &CStr {
+        // SAFETY: As in `nodename`.
+        unsafe { CStr::from_char_ptr((*self.as_raw()).devicetype) }
+    }
+
+    /// The number that ends the node name: the vusb's number within its guest.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when the name does not end in a decimal number.
+    pub fn id(&self) -> Result<u32> {
+        let name = self.nodename().to_bytes();
+        let last = name.rsplit(|&byte| byte == b'/').next();
+        xenstore::parse_decimal(last.unwrap_or_default()).ok_or(EINVAL)
+    }
+
+    /// The domain of the other half. Checked to be one before `probe` and
+    /// `resume` are called; it only changes before `resume`.
+    #[must_use]
+    pub fn otherend_id(&self) -> DomId {
+        // SAFETY: The field is valid for reads; it is read once, since the core
+        // stores a new value when the domain has been restored.
+        let id = unsafe { (&raw const (*self.as_raw()).otherend_id).read_volatile() };
+        DomId::try_from(id).unwrap_or(crate::DOMID_FIRST_RESERVED)
+    }
+
+    /// The state that we have last shown to the other half. Does not sleep.
+    #[must_use]
+    pub fn state(&self) -> State {
+        // SAFETY: As in `otherend_id`.
+        State::from_raw(unsafe { (&raw const (*self.as_raw()).state).read_volatile() })
+    }
+
+    /// Shows the other half a new state. A `state` node that is gone is not
+    /// made again, and a failure is reported in xenstore by the core.
+    pub fn switch_state(&self, state: State) {
+        // SAFETY: The device is valid. The function always returns 0.
+        unsafe { bindings::xenbus_switch_state(self.as_raw(), state.as_raw()) };
+    }
+
+    /// For a frontend that has closed: switches to `Closed` and lets a
+    /// shutdown of this domain, which waits for it, go on.
+    pub fn frontend_closed(&self) {
+        // SAFETY: The device is valid. The function always returns 0.
+        unsafe { bindings::xenbus_frontend_closed(self.as_raw()) };
+    }
+
+    /// Whether our `state` node still exists. When the toolstack has removed
+    /// the tree, nothing may be written below it any more; for writes use
+    /// [`crate::transaction::while_alive`], which asks in the same transaction.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        xenstore::Store::DIRECT.exists(self.nodename(), c"state")
+    }
+
+    /// Writes an error into the log and into xenstore, where toolstacks look.
+    /// Use [`dev_error!`](crate::dev_error).
+    pub fn report_error(&self, error: Error, message: fmt::Arguments<'_>) {
+        // SAFETY: The device is valid; `%pA` takes a pointer to
+        // `fmt::Arguments`, which is valid during the call.
+        unsafe {
+            bindings::xenbus_dev_error(
+                self.as_raw(),
+                error.to_errno(),
+                c"%pA".as_ptr().cast(),
+                (&raw const message).cast::<kernel::ffi::c_void>(),
+            );
+        }
+    }
+
+    /// As [`Self::report_error`], and asks both halves for an orderly end by
+    /// switching to `Closing`. Use [`dev_fatal!`](crate::dev_fatal).
+    pub fn report_fatal(&self, error: Error, message: fmt::Arguments<'_>) {
+        // SAFETY: As in `report_error`.
+        unsafe {
+            bindings::xenbus_dev_fatal(
+                self.as_raw(),
+                error.to_errno(),
+                c"%pA".as_ptr().cast(),
+                (&raw const message).cast::<kernel::ffi::c_void>(),
+            );
+        }
+    }
+}
+
+impl Device<device::Core<'_>> {
+    /// The other half's directory in xenstore, copied: the core frees its own
+    /// after `remove` and before `resume`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when the core has not found the other half, `ENOMEM`.
+    pub fn otherend(&self) -> Result<CString> {
+        // SAFETY: In a bus callback the core neither frees nor sets the path.
+        let path = unsafe { (*self.as_raw()).otherend };
+        if path.is_null() {
+            return Err(ENODEV);
+        }
+        // SAFETY: A non-null path is a string, valid as said above.
+        let path = unsafe { CStr::from_char_ptr(path) };
+        Ok(CString::try_from(path)?)
+    }
+
+    /// The state that the other half shows now, read from xenstore; `Unknown`
+    /// when there is none. Needs no watch, so it also works within `resume`.
+    #[must_use]
+    pub fn otherend_state(&self) -> State {
+        // SAFETY: In a bus callback the core neither frees nor sets the path.
+        let path = unsafe { (*self.as_raw()).otherend };
+        if path.is_null() {
+            return State::Unknown;
+        }
+        // SAFETY: The device is valid and `path` is a string.
+        State::from_raw(unsafe { bindings::xenbus_read_driver_state(self.as_raw(), path) })
+    }
+}
+
+/// Reports an error of a device, in the log and in xenstore:
+/// `dev_error!(dev, ENOENT, "no node {}", name)`.
+#[macro_export]
+macro_rules! dev_error {
+    ($dev:expr, $error:expr, $($f:tt)*) => {
+        $dev.report_error($error, ::kernel::prelude::fmt!($($f)*))
+    };
+}
+
+/// Reports an error that ends a device: as `dev_error!`, then switches to
+/// `Closing`.
+#[macro_export]
+macro_rules! dev_fatal {
+    ($dev:expr, $error:expr, $($f:tt)*) => {
+        $dev.report_fatal($error, ::kernel::prelude::fmt!($($f)*))
+    };
+}
+
+// SAFETY: `Device` is a transparent wrapper of `struct xenbus_device`, whose
+// `dev` field is the embedded `struct device`.
+unsafe impl<Ctx: device::DeviceContext> device::AsBusDevice<Ctx> for Device<Ctx> {
+    const OFFSET: usize = offset_of!(bindings::xenbus_device, dev);
+}
+
+// SAFETY: `Device` is a transparent wrapper of a type that does not depend on
+// its generic argument.
+kernel::impl_device_context_deref!(unsafe { Device });
+kernel::impl_device_context_into_aref!(Device);
+
+impl<Ctx: device::DeviceContext> AsRef<device::Device<Ctx>> for Device<Ctx> {
+    fn as_ref(&self) -> &device::Device<Ctx> {
+        // SAFETY: `self.as_raw()` is valid by the type invariant.
+        let dev = unsafe { &raw mut (*self.as_raw()).dev };
+        // SAFETY: `dev` points to a valid `struct device`.
+        unsafe { device::Device::from_raw(dev) }
+    }
+}
+
+// SAFETY: The embedded `struct device` counts references to the whole.
+unsafe impl AlwaysRefCounted for Device {
+    fn inc_ref(&self) {
+        // SAFETY: The reference shows that the count is not zero.
+        unsafe { bindings::get_device(&raw mut (*self.as_raw()).dev) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        let raw: *mut bindings::xenbus_device = obj.cast().as_ptr();
+        // SAFETY: By the function's contract the caller gives up a reference.
+        unsafe { bindings::put_device(&raw mut (*raw).dev) };
+    }
+}
+
+// SAFETY: A device is reference-counted and can be released by any thread.
+unsafe impl Send for Device {}
+
+// SAFETY: Its methods may run concurrently: they read fields that never change
+// or read them once, and the xenbus functions do their own locking.
+unsafe impl Sync for Device {}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Letting another domain read or write our pages: the frontend's side.
+//!
+//! A granted page may be read or written by the other domain until the grant
+//! has *ended*, and a grant cannot be ended while the other domain has the page
+//! mapped. So each grant holds a reference to its page, which keeps it from
+//! being used for anything else (Xen security advisory 396), and a grant number
+//! that could not be ended is never used again.
+
+use crate::DomId;
+use core::mem::ManuallyDrop;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+use xen_sys::{bindings, HeldPage};
+
+/// What the other domain may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read it.
+    ReadOnly,
+    /// Read and write it.
+    ReadWrite,
+}
+
+impl Access {
+    fn readonly(self) -> kernel::ffi::c_int {
+        kernel::ffi::c_int::from(self == Access::ReadOnly)
+    }
+}
+
+/// A page that another domain has access to.
+///
+/// Dropping it ends the access, if need be later: the kernel then keeps the
+/// page and the number, and tries again every second (its own "deferred" list).
+pub struct Grant {
+    reference: bindings::grant_ref_t,
+    page: HeldPage,
+}
+
+impl Grant {
+    /// Grants a page, with a number from the kernel's free list. From any
+    /// context, though it takes the kernel's lock over all grants; for a data
+    /// path use a [`GrantPool`].
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` no number is free.
+    pub fn new(to: DomId, page: HeldPage, access: Access) -> Result<Self> {
+        // SAFETY: The page is in use, and `HeldPage` allows others to access it
+        // until it is dropped, which is after the access has ended.
+        let reference = unsafe {
+            let gfn = bindings::pvusb_helper_page_to_gfn(page.as_ptr());
+            bindings::gnttab_grant_foreign_access(to, gfn, access.readonly())
+        };
+        match bindings::grant_ref_t::try_from(reference) {
+            Ok(reference) => Ok(Self { reference, page }),
+            Err(_) => Err(ENOSPC),
+        }
+    }
+
+    /// The grant's number, to be told to the other domain.
+    #[must_use]
+    pub fn reference(&self) -> u32 {
+        self.reference
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        // The kernel drops a reference to the page when the access has ended;
+        // `page` drops the one we have.
+        //
+        // SAFETY: The grant is ours. A page that is held can be held again, so
+        // that a second reference can be given away.
+        unsafe {
+            let page = self.page.as_ptr();
+            if bindings::pvusb_helper_hold_page(page) {
+                bindings::gnttab_end_foreign_access(self.reference, page);
+            }
+        }
+    }
+}
+
+/// Grant numbers of one owner, taken in advance, so that granting in atomic
+/// context neither fails for want of a number nor takes a lock.
+pub struct GrantPool {
+    head: bindings::grant_ref_t,
+    free: u16,
+}
+
+impl GrantPool {
+    /// Takes `count` numbers from the kernel's free list, which grows for it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` the hypervisor allows no more, `EINVAL` none wanted.
+    pub fn new(count: u16) -> Result<Self> {
+        if count == 0 {
+            return Err(EINVAL);
+        }
+        let mut head = 0;
+        // SAFETY: `head` can be written.
+        to_result(unsafe { bindings::gnttab_alloc_grant_references(count, &raw mut head) })?;
+        Ok(Self { head, free: count })
+    }
+
+    /// Numbers that are free.
+    #[must_use]
+    pub fn free(&self) -> u16 {
+        self.free
+    }
+
+    /// Grants a page.
+    ///
+    /// # Errors
+    ///
+    /// No number is free: the page is given back.
+    pub fn grant(
+        &mut self,
+        to: DomId,
+        page: HeldPage,
+        access: Access,
+    ) -> core::result::Result<Grant, HeldPage> {
+        let Some(left) = self.free.checked_sub(1) else {
+            return Err(page);
+        };
+        // SAFETY: The list is ours.
+        let reference = unsafe { bindings::gnttab_claim_grant_reference(&raw mut self.head) };
+        let Ok(reference) = bindings::grant_ref_t::try_from(reference) else {
+            return Err(page);
+        };
+        self.free = left;
+        // SAFETY: The number is ours and unused; for the page see `Grant::new`.
+        unsafe {
+            let gfn = bindings::pvusb_helper_page_to_gfn(page.as_ptr());
+            bindings::gnttab_grant_foreign_access_ref(reference, to, gfn, access.readonly());
+        }
+        Ok(Grant { reference, page })
+    }
+
+    /// Ends a grant and takes its number back. Call it when the other domain
+    /// has said that it is done with the page.
+    ///
+    /// # Errors
+    ///
+    /// The other domain still has the page mapped, which it must not: the grant
+    /// is given back. Dropping it keeps page and number until the access has
+    /// ended, and this pool is one number smaller.
+    pub fn end(&mut self, grant: Grant) -> core::result::Result<HeldPage, Grant> {
+        // SAFETY: The grant is ours.
+        if unsafe { bindings::gnttab_end_foreign_access_ref(grant.reference) } == 0 {
+            return Err(grant);
+        }
+        // The access has ended, so the drop must not end it again.
+        let grant = ManuallyDrop::new(grant);
+        // SAFETY: The number is not in use any more; the list is ours.
+        unsafe {
+            bindings::gnttab_release_grant_reference(&raw mut self.head, grant.reference);
+        }
+        self.free = self.free.saturating_add(1);
+        // SAFETY: `grant` is not dropped and not used again, so its page is
+        // moved out once.
+        Ok(unsafe { core::ptr::read(&raw const grant.page) })
+    }
+}
+
+impl Drop for GrantPool {
+    fn drop(&mut self) {
+        // SAFETY: The list is ours, and holds free numbers only.
+        unsafe { bindings::gnttab_free_grant_references(self.head) };
+    }
+}

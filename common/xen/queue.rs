@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A workqueue of one's own.
+//!
+//! The kernel crate's queues live for ever and cannot be waited for, so that an
+//! item could outlive its device, or the module's code. Dropping this one runs
+//! what was enqueued and waits for it.
+
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Acquire, AtomicFlag, Release},
+        rcu,
+        Arc, //
+    },
+    workqueue::{HasWork, Queue, RawWorkItem, WorkItem},
+};
+use xen_sys::bindings;
+
+/// How a [`WorkQueue`] treats its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// One item at a time in the order of enqueuing, by workers of high
+    /// priority, one of them kept in reserve for when memory is short: block
+    /// devices depend on it. Its items must not wait for ordinary workqueues.
+    Data,
+    /// One item at a time in the order of enqueuing; items may take long.
+    Ordered,
+    /// Different items at the same time, each never twice at once; items may
+    /// take long. The kernel picks the number of workers.
+    Concurrent,
+}
+
+/// A workqueue that ends with its owner.
+///
+/// Dropping it waits for its items, so it must not be dropped *by* one of its
+/// items, through the last `Arc` of what owns it: it would wait for itself. Call
+/// [`Self::close`] in the driver's `remove`; after that no item holds anything.
+pub struct WorkQueue {
+    raw: NonNull<bindings::workqueue_struct>,
+    open: AtomicFlag,
+}
+
+// SAFETY: Workqueues may be used and destroyed by any thread.
+unsafe impl Send for WorkQueue {}
+// SAFETY: As above.
+unsafe impl Sync for WorkQueue {}
+
+impl WorkQueue {
+    /// Makes a queue. The name, of which 31 bytes are used, is what `ps` shows
+    /// of its workers.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(name: &CStr, class: Class) -> Result<Self> {
+        const ORDERED: u32 = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags___WQ_ORDERED;
+        let (flags, most) = match class {
+            Class::Data => (
+                ORDERED | bindings::wq_flags_WQ_HIGHPRI | bindings::wq_flags_WQ_MEM_RECLAIM,
+                1,
+            ),
+            Class::Ordered => (ORDERED, 1),
+            Class::Concurrent => (bindings::wq_flags_WQ_UNBOUND, 0),
+        };
+        // SAFETY: The format takes one string, which is valid.
+        let raw = unsafe {
+            bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, most, name.as_char_ptr())
+        };
+        Ok(Self {
+            raw: NonNull::new(raw).ok_or(ENOMEM)?,
+            open: AtomicFlag::new(true),
+        })
+    }
+
+    /// Enqueues an item, from any context. `false`: it is waiting in a queue
+    /// already and will run once, or this queue has been closed.
+    ///
+    /// The queue takes a count of its own. When the item ran and the count was
+    /// the last one, a worker of this queue drops the item.
+    pub fn enqueue<T, const ID: u64>(&self, item: &Arc<T>) -> bool
+    where
+        T: WorkItem<ID, Pointer = Arc<T>> + HasWork<T, ID> + Send + Sync + 'static,
+        Arc<T>: RawWorkItem<ID, EnqueueOutput = core::result::Result<(), Arc<T>>>,
+    {
+        // `close` waits for this section after it has changed the flag.
+        let _guard = rcu::read_lock();
+        if !self.open.load(Acquire) {
+            return false;
+        }
+        // SAFETY: The queue is valid as long as `self`.
+        let queue = unsafe { Queue::from_raw(self.raw.as_ptr()) };
+        // A count that is given back is not the last one: the caller has one.
+        queue.enqueue::<Arc<T>, ID>(item.clone()).is_ok()
+    }
+
+    /// Waits until what is enqueued now has run. Not from one of its items.
+    pub fn flush(&self) {
+        // SAFETY: The queue is valid as long as `self`.
+        unsafe { bindings::__flush_workqueue(self.raw.as_ptr()) };
+    }
+
+    /// Accepts no more items, then waits until all have run, also those that
+    /// were enqueued by others. Not from one of its items. Can be called again.
+    pub fn close(&self) {
+        self.open.store(false, Release);
+        rcu::synchronize_rcu();
+        // SAFETY: The queue is valid as long as `self`.
+        unsafe { bindings::drain_workqueue(self.raw.as_ptr()) };
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut bindings::workqueue_struct {
+        self.raw.as_ptr()
+    }
+}
+
+impl Drop for WorkQueue {
+    fn drop(&mut self) {
+        // Runs what is left. No one else can enqueue any more, but items that
+        // enqueue others need not know of the end.
+        //
+        // SAFETY: The queue is ours and is not used again.
+        unsafe { bindings::destroy_workqueue(self.raw.as_ptr()) };
+    }
+}

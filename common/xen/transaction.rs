@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Several xenstore operations as one.
+//!
+//! A transaction that collides with another writer fails with `EAGAIN` at its
+//! end and is run again, a bounded number of times: the other domain can write
+//! to its own nodes as often as it likes. The body runs anew each time, so it
+//! must not have effects of its own.
+
+use crate::{device::Device, xenstore::Store};
+use kernel::{device::DeviceContext, error::to_result, prelude::*};
+use xen_sys::bindings;
+
+/// Times that a colliding transaction is run before giving up.
+const TRIES: u32 = 64;
+
+/// How the body of a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// Make the writes take effect, all or none.
+    Commit(T),
+    /// Forget the writes.
+    Abort(T),
+}
+
+/// Runs `body` in a transaction and returns its value.
+///
+/// # Errors
+///
+/// The body's own, after which nothing has been written; `EAGAIN` when it
+/// collided [`TRIES`] times; else what the daemon says.
+pub fn transaction<T>(mut body: impl FnMut(&Store<'_>) -> Result<Outcome<T>>) -> Result<T> {
+    for _ in 0..TRIES {
+        let open = Open::start()?;
+        match body(&Store::inside(open.id))? {
+            Outcome::Abort(value) => return Ok(value),
+            Outcome::Commit(value) => match open.commit() {
+                Ok(()) => return Ok(value),
+                Err(EAGAIN) => {}
+                Err(error) => return Err(error),
+            },
+        }
+    }
+    Err(EAGAIN)
+}
+
+/// Runs `body` in a transaction that first looks whether our `state` node is
+/// still there, and does nothing when it is gone: the toolstack has removed the
+/// tree, and a write would bring a part of it back to life.
+///
+/// Returns whether the tree was there.
+///
+/// # Errors
+///
+/// As [`transaction`].
+pub fn while_alive<Ctx: DeviceContext>(
+    dev: &Device<Ctx>,
+    mut body: impl FnMut(&Store<'_>) -> Result,
+) -> Result<bool> {
+    transaction(|store| {
+        match store.read::<16>(dev.nodename(), c"state") {
+            Ok(_) => {}
+            Err(ENOENT) => return Ok(Outcome::Abort(false)),
+            Err(error) => return Err(error),
+        }
+        body(store)?;
+        Ok(Outcome::Commit(true))
+    })
+}
+
+/// A transaction that has been started; aborted when dropped.
+struct Open {
+    id: u32,
+}
+
+impl Open {
+    fn start() -> Result<Self> {
+        let mut id = bindings::xenbus_transaction { id: 0 };
+        // SAFETY: `id` can be written.
+        to_result(unsafe { bindings::xenbus_transaction_start(&raw mut id) })?;
+        Ok(Self { id: id.id })
+    }
+
+    fn raw(&self) -> bindings::xenbus_transaction {
+        bindings::xenbus_transaction { id: self.id }
+    }
+
+    fn commit(self) -> Result {
+        let id = self.raw();
+        core::mem::forget(self);
+        // SAFETY: The transaction was started and is ended here, once.
+        to_result(unsafe { bindings::xenbus_transaction_end(id, false) })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A failed abort leaves nothing to do: the daemon has forgotten it.
+        //
+        // SAFETY: The transaction was started and is ended here, once.
+        unsafe { bindings::xenbus_transaction_end(self.raw(), true) };
+    }
+}
