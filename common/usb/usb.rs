@@ -1,3 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Crate usb.
+//! Safe USB for both modules: what the backend needs of the host's USB core, and
+//! what the frontend needs to be a host controller. With `xen` and `xen_sys` the only crate
+//! that holds `unsafe`.
+
+pub mod device;
+pub mod driver;
+pub mod driver_files;
+pub mod endpoint;
+pub mod interface;
+pub mod lock;
+pub mod notify;
+pub mod port;
+pub mod urb;
+pub mod urb_buffer;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owning a physical port.
+//!
+//! `usb_hub_claim_port()` marks a hub's port as owned by somebody other than the
+//! host's drivers. What is plugged in there is then left unconfigured
+//! (`usb_choose_configuration()` says 0), and every probe of an interface of it
+//! fails with ENODEV (`usb_probe_interface()`), *our own driver's included*: what
+//! writes to `bind` in sysfs gets ENODEV while the port is owned. Interfaces that
+//! are bound already stay bound, and [`LockedDevice::claim_interface`] ignores the
+//! owner.
+//!
+//! The owner is an address that the hub driver compares and never follows.
+//!
+//! A claim lives with the hub. When a hub (or controller) goes, its ports go and
+//! the claim with them, silently; a hub that comes back is a new device. Whoever
+//! wants a port through all that claims anew from the notifier: a hub is announced
+//! with its lock held, before its first port is looked at, so that
+//! [`HubPort::claim_on`] there is always early enough.
+//!
+//! Lock order: a claim needs the *hub's* lock, so it is made before the lock of the
+//! device on that port is taken, never after. Dropping one takes the hub's lock too.
+
+use crate::{
+    device::Device,
+    lock::LockedDevice, //
+};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// A port that we own; released when dropped.
+pub struct HubPort {
+    hub: ARef<Device>,
+    port: u8,
+    /// Its address is the owner.
+    owner: KBox<u64>,
+}
+
+impl HubPort {
+    /// Claims the port that this bus name means: `1-2.3` is port 3 of hub `1-2`, `1-2`
+    /// port 2 of root hub `usb1`. Nothing needs to be plugged in there.
+    ///
+    /// Takes the hub's device lock.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: not a bus name, or the hub has no such port. `ENODEV`: the hub is not
+    /// there (yet). `EBUSY`: owned by somebody else.
+    pub fn claim(busname: &[u8]) -> Result<Self> {
+        let name = PortName::parse(busname).ok_or(EINVAL)?;
+        let hub = Device::find(name.hub()).ok_or(ENODEV)?;
+        let lock = hub.lock();
+        Self::claim_on(&lock, name.port())
+    }
+
+    /// Claims a port of a hub whose lock is held, as in a notifier callback.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::claim`].
+    pub fn claim_on(hub: &LockedDevice, port: u8) -> Result<Self> {
+        let mut owner = KBox::new(0, GFP_KERNEL)?;
+        // SAFETY: a valid device whose lock is held; the owner is never followed.
+        to_result(unsafe {
+            bindings::usb_hub_claim_port(hub.as_raw(), port.into(), (&raw mut *owner).cast())
+        })?;
+        Ok(Self {
+            hub: (&**hub).into(),
+            port,
+            owner,
+        })
+    }
+
+    /// The hub.
+    pub fn hub(&self) -> &Device {
+        &self.hub
+    }
+
+    /// The port of the hub, from 1.
+    pub fn number(&self) -> u8 {
+        self.port
+    }
+
+    /// False when the hub is gone, and the claim with it.
+    pub fn is_held(&self) -> bool {
+        self.hub.is_attached()
+    }
+}
+
+impl Drop for HubPort {
+    fn drop(&mut self) {
+        if !self.is_held() {
+            return;
+        }
+        let hub = self.hub.lock();
+        // Nothing to do about a failure: the hub went away, and the claim with it.
+        // SAFETY: a valid device whose lock is held.
+        let _ = unsafe {
+            bindings::usb_hub_release_port(
+                hub.as_raw(),
+                self.port.into(),
+                (&raw mut *self.owner).cast(),
+            )
+        };
+    }
+}
+
+/// A bus name taken apart: the hub's bus name and the port on it.
+pub struct PortName {
+    hub: [u8; Self::MAX],
+    length: usize,
+    port: u8,
+}
+
+impl PortName {
+    /// The longest name of a hub: bus number, dash, `devpath` of 16 bytes.
+    const MAX: usize = 32;
+
+    /// None if `busname` is not `BUS-PORT[.PORT]...`.
+    pub fn parse(busname: &[u8]) -> Option<Self> {
+        let split = busname.iter().rposition(|&b| b == b'.' || b == b'-')?;
+        let (hub, rest) = busname.split_at_checked(split)?;
+        let (separator, port) = rest.split_first()?;
+        let port: u8 = core::str::from_utf8(port).ok()?.parse().ok()?;
+        let prefix: &[u8] = if *separator == b'-' { b"usb" } else { b"" };
+        if port == 0 || hub.is_empty() || !hub.first()?.is_ascii_digit() {
+            return None;
+        }
+        if (*separator == b'-') == hub.contains(&b'-') {
+            return None;
+        }
+        let mut name = Self {
+            hub: [0; Self::MAX],
+            length: 0,
+            port,
+        };
+        for part in [prefix, hub] {
+            let end = name.length.checked_add(part.len())?;
+            name.hub.get_mut(name.length..end)?.copy_from_slice(part);
+            name.length = end;
+        }
+        Some(name)
+    }
+
+    /// The hub's bus name: `1-2`, or `usb1` for a root hub.
+    pub fn hub(&self) -> &[u8] {
+        self.hub.get(..self.length).unwrap_or_default()
+    }
+
+    /// The port on it, from 1.
+    pub fn port(&self) -> u8 {
+        self.port
+    }
+}

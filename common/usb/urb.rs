@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! URBs that are allocated once and used for ever.
+//!
+//! A [`Urb`] is one that is *not* in flight, and its owner the only user of its memory.
+//! [`Urb::submit`] takes it away; if usbcore refuses, the refusal gives it back, else it comes
+//! back through [`Completion::complete`], exactly once per submission. So a URB in
+//! flight cannot be touched: nobody has it. A [`UrbHandle`] stays behind to unlink or
+//! kill it.
+//!
+//! What usbcore is told comes from the host's descriptors: the endpoint must exist in the
+//! current altsettings with the asked type and direction, periods are the descriptor's,
+//! flags are a whitelist. A [`Target`] is one device to send to, and can be closed: once
+//! it is closed and every handle was told to [`UrbHandle::kill_for`] it, nothing is in
+//! flight to the device any more, and nothing will be.
+//!
+//! Lock order: the gate of a URB is the innermost lock of process context. Completion does
+//! not take it. `submit` holds it while it fills and submits, `unlink` and `kill*` while
+//! they work, so that a URB is never filled anew under the feet of a canceller: usbcore
+//! reads `urb->dev` there. Killing waits for the controller to give back, some milliseconds.
+
+use crate::{
+    device::Device,
+    endpoint::{
+        Direction,
+        Endpoint,
+        TransferType, //
+    },
+    lock::pipe,
+    urb_buffer::{
+        Buffer,
+        PAGES, //
+    }, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    error::to_result,
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// Where completed URBs go.
+pub trait Completion: Send + Sync + Sized + 'static {
+    /// A URB came back: unlinked, failed or done; see [`Urb::status`].
+    ///
+    /// Called in interrupt or softirq context, perhaps inside `submit`, `unlink` or
+    /// `kill` of another URB: it may put the URB in a list under a spinlock taken with
+    /// interrupts off, and enqueue work; no more. Not from the same URB's `submit` that
+    /// returns an error.
+    fn complete(urb: Urb<Self>);
+}
+
+/// One device that URBs are sent to, until it is closed.
+pub struct Target {
+    device: ARef<Device>,
+    open: Atomic<bool>,
+}
+
+impl Target {
+    /// An open target.
+    pub fn new(device: &Device) -> Result<Arc<Self>> {
+        Ok(Arc::new(
+            Self {
+                device: device.into(),
+                open: Atomic::new(true),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Lets no further URB through. Those in flight fly on: follow with
+    /// [`UrbHandle::kill_for`] on every handle that may be used with this target; then
+    /// none is in flight and none will be. Does not wait.
+    pub fn close(&self) {
+        // Ordered by the gate of each URB: a submitter that had it before the killer is
+        // killed, one that has it after sees this store.
+        self.open.store(false, Relaxed);
+    }
+
+    /// Undoes [`Self::close`], after a reset or a resume.
+    pub fn reopen(&self) {
+        self.open.store(true, Relaxed);
+    }
+
+    /// Whether submissions are let through.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Relaxed)
+    }
+}
+
+/// What to transfer, besides the bytes in the URB's buffer, which start at its offset 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    /// Endpoint number, 0..=15.
+    pub endpoint: u8,
+    /// Its direction. A control transfer's is taken from its setup packet instead.
+    pub direction: Direction,
+    /// Bytes of data, at most [`Buffer::SIZE`].
+    pub length: u32,
+    /// A short read is an error (-EREMOTEIO) that stops the queue. Ignored where it makes no
+    /// sense: writes, isochronous.
+    pub short_not_ok: bool,
+    /// End a bulk write that is a multiple of the packet size with an empty packet. Ignored
+    /// elsewhere.
+    pub zero_packet: bool,
+    /// Type, and what only this type has.
+    pub kind: TransferKind,
+}
+
+/// The kinds of transfer, with what only one kind has.
+#[derive(Clone, Copy, Debug)]
+pub enum TransferKind {
+    /// With the setup packet.
+    Control([u8; 8]),
+    /// Bulk.
+    Bulk,
+    /// Interrupt.
+    Interrupt,
+    /// With the number of packets, whose places and lengths were set by
+    /// [`Urb::set_packet`]. Scheduled as soon as possible (URB_ISO_ASAP).
+    Isochronous(u16),
+}
+
+/// One isochronous packet of a URB.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IsoPacket {
+    /// Where its bytes start in the buffer.
+    pub offset: u32,
+    /// How many bytes it may have.
+    pub length: u32,
+    /// How many were transferred; never above `length`.
+    pub actual_length: u32,
+    /// 0 or a negative errno, as the controller set it.
+    pub status: i32,
+}
+
+/// Names one submission of one URB.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ticket(u64);
+
+/// usbcore did not take a URB: here it is again.
+pub struct Refusal<C: Completion> {
+    /// The URB, as it was.
+    pub urb: Urb<C>,
+    /// `ESHUTDOWN`: the target is closed. `ENOENT`: no such endpoint. `EINVAL`: the endpoint
+    /// is of another type, or the setup packet and length disagree, or packets exceed the
+    /// length. `EMSGSIZE`: longer than the buffer, or a packet longer than the endpoint's.
+    /// `ENOMEM`: also if the transfer needs contiguous memory that the buffer has not got.
+    /// `ENODEV`: unplugged, or unconfigured. Others from the controller.
+    pub error: Error,
+}
+
+#[pin_data(PinnedDrop)]
+struct Core<C: Completion> {
+    raw: NonNull<bindings::urb>,
+    /// Mapped for DMA by itself, so not part of anything.
+    setup: NonNull<[u8; 8]>,
+    sg: NonNull<[bindings::scatterlist; PAGES]>,
+    buffer: Buffer,
+    packets: u16,
+    tag: usize,
+    context: Arc<C>,
+    #[pin]
+    gate: Mutex<Gate>,
+}
+
+struct Gate {
+    /// Counts submissions.
+    sequence: u64,
+    /// The target whose device `urb->dev` is, kept by this reference.
+    target: Option<Arc<Target>>,
+}
+
+// SAFETY: what the pointers point to is owned by the `Core`, and used by the one owner of
+// the `Urb`, or by usbcore while it is in flight, or under the gate.
+unsafe impl<C: Completion> Send for Core<C> {}
+
+// SAFETY: as above.
+unsafe impl<C: Completion> Sync for Core<C> {}
+
+/// A URB that is not in flight.
+///
+/// # Invariants
+///
+/// There is one `Urb` per `Core`, or none while it is in flight.
+pub struct Urb<C: Completion> {
+    core: Arc<Core<C>>,
+}
+
+impl<C: Completion> Urb<C> {
+    /// Allocates a URB, its buffer, and room for `packets` isochronous packets.
+    ///
+    /// `context` is where it will complete, `tag` whatever tells it from its siblings.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new(context: Arc<C>, tag: usize, packets: u16) -> Result<Self> {
+        let buffer = Buffer::new()?;
+        let setup = KBox::new([0u8; 8], GFP_KERNEL)?;
+        let sg = KBox::new([bindings::scatterlist::default(); PAGES], GFP_KERNEL)?;
+        // SAFETY: no requirements.
+        let raw = unsafe { bindings::usb_alloc_urb(packets.into(), bindings::GFP_KERNEL) };
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        // usb_alloc_urb() leaves the packets uninitialised.
+        for index in 0..packets {
+            // SAFETY: within the `packets` that were allocated.
+            unsafe { packet_ptr(raw, index).write(Default::default()) };
+        }
+        let core = Arc::pin_init(
+            pin_init!(Core {
+                raw,
+                setup: NonNull::from(KBox::leak(setup)),
+                sg: NonNull::from(KBox::leak(sg)),
+                buffer,
+                packets,
+                tag,
+                context,
+                gate <- new_mutex!(Gate {
+                    sequence: 0,
+                    target: None,
+                }),
+            }),
+            GFP_KERNEL,
+        )?;
+        // INVARIANT: the only one.
+        Ok(Self { core })
+    }
+
+    /// A handle to cancel it by.
+    pub fn handle(&self) -> UrbHandle<C> {
+        UrbHandle {
+            core: self.core.clone(),
+        }
+    }
+
+    /// Where it completes.
+    pub fn context(&self) -> &C {
+        &self.core.context
+    }
+
+    /// The tag it was made with.
+    pub fn tag(&self) -> usize {
+        self.core.tag
+    }
+
+    /// Its memory, for grant copy page by page.
+    pub fn buffer(&self) -> &Buffer {
+        &self.core.buffer
+    }
+
+    /// Copies bytes out of the buffer; `EINVAL` beyond it.
+    pub fn read(&self, offset: usize, out: &mut [u8]) -> Result {
+        // SAFETY: not in flight, and who would write has to borrow `self` mutably.
+        unsafe { self.core.buffer.read(offset, out) }
+    }
+
+    /// Copies bytes into the buffer; `EINVAL` beyond it.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result {
+        // SAFETY: not in flight, and `self` is borrowed mutably.
+        unsafe { self.core.buffer.write(offset, bytes) }
+    }
+
+    /// How the last submission ended: 0, or a negative errno
+    /// (Documentation/driver-api/usb/error-codes.rst).
+    pub fn status(&self) -> i32 {
+        // SAFETY: not in flight, so usbcore is done with it.
+        unsafe { (*self.core.raw.as_ptr()).status }
+    }
+
+    /// Bytes transferred by the last submission, never more than asked for.
+    pub fn actual_length(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe {
+            let raw = self.core.raw.as_ptr();
+            (*raw).actual_length.min((*raw).transfer_buffer_length)
+        }
+    }
+
+    /// Failed packets of the last isochronous submission.
+    pub fn error_count(&self) -> u32 {
+        // SAFETY: as above.
+        let count = unsafe { (*self.core.raw.as_ptr()).error_count };
+        u32::try_from(count).unwrap_or(0)
+    }
+
+    /// The frame in which the last isochronous submission started.
+    pub fn start_frame(&self) -> u32 {
+        // SAFETY: as above.
+        let frame = unsafe { (*self.core.raw.as_ptr()).start_frame };
+        u32::try_from(frame).unwrap_or(0)
+    }
+
+    /// How many isochronous packets it has room for.
+    pub fn packet_capacity(&self) -> u16 {
+        self.core.packets
+    }
+
+    /// An isochronous packet: its place, and after completion its result.
+    pub fn packet(&self, index: u16) -> Option<IsoPacket> {
+        if index >= self.core.packets {
+            return None;
+        }
+        // SAFETY: within the packets allocated; not in flight.
+        let packet = unsafe { packet_ptr(self.core.raw, index).read() };
+        Some(IsoPacket {
+            offset: packet.offset,
+            length: packet.length,
+            actual_length: packet.actual_length.min(packet.length),
+            status: packet.status,
+        })
+    }
+
+    /// Sets the place of an isochronous packet in the buffer.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: more packets than there is room for, or beyond the buffer.
+    pub fn set_packet(&mut self, index: u16, offset: u32, length: u32) -> Result {
+        let end = offset.checked_add(length).ok_or(EINVAL)?;
+        if index >= self.core.packets || end as usize > Buffer::SIZE {
+            return Err(EINVAL);
+        }
+        // SAFETY: within the packets allocated; not in flight.
+        unsafe {
+            packet_ptr(self.core.raw, index).write(bindings::usb_iso_packet_descriptor {
+                offset,
+                length,
+                ..Default::default()
+            })
+        };
+        Ok(())
+    }
+
+    /// Submits it. Sleeps (GFP_NOIO), so process context only.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refusal::error`]; the URB is in the refusal.
+    pub fn submit(self, target: &Arc<Target>, transfer: &Transfer) -> Result<Ticket, Refusal<C>> {
+        let core = self.core;
+        let mut gate = core.gate.lock();
+        let result = core.try_submit(&mut gate, target, transfer);
+        drop(gate);
+        match result {
+            Ok(ticket) => Ok(ticket),
+            Err(error) => Err(Refusal {
+                // INVARIANT: it did not take off.
+                urb: Urb { core },
+                error,
+            }),
+        }
+    }
+}
+
+impl<C: Completion> Core<C> {
+    /// Called by the owner of the `Urb`, which is gone if this succeeds.
+    fn try_submit(
+        self: &Arc<Self>,
+        gate: &mut Gate,
+        target: &Arc<Target>,
+        transfer: &Transfer,
+    ) -> Result<Ticket> {
+        if !target.is_open() {
+            return Err(ESHUTDOWN);
+        }
+        let device = target.device();
+        let endpoint = resolve(device, transfer)?;
+        let raw = self.raw.as_ptr();
+        let (sg_count, address) = self.lay_out(device, &endpoint, transfer.length)?;
+        let packets = self.check_packets(transfer)?;
+
+        if let TransferKind::Control(setup) = transfer.kind {
+            // SAFETY: our memory, not in flight.
+            unsafe { self.setup.write(setup) };
+        }
+        gate.target = Some(target.clone());
+        gate.sequence = gate.sequence.wrapping_add(1);
+        // The reference that a URB in flight holds: `complete` takes it over.
+        let flight = Arc::into_raw(self.clone());
+        // SAFETY: the URB is valid, not in flight, and nobody cancels it while the gate is
+        // ours. `setup`, `sg` and the buffer live in `self`, which `flight` keeps until
+        // completion. `gate.target` keeps the device until another takes its place, under
+        // the gate. On success the URB is usbcore's, and not touched any more.
+        let result = unsafe {
+            (*raw).dev = device.as_raw();
+            (*raw).pipe = pipe(device, endpoint.number, endpoint.direction, endpoint.kind);
+            (*raw).stream_id = 0;
+            (*raw).status = 0;
+            (*raw).transfer_flags = flags(transfer, &endpoint);
+            (*raw).transfer_buffer = address.cast();
+            (*raw).transfer_dma = 0;
+            (*raw).sg = if sg_count == 0 {
+                core::ptr::null_mut()
+            } else {
+                self.sg.as_ptr().cast()
+            };
+            (*raw).sgt = core::ptr::null_mut();
+            (*raw).num_sgs = sg_count;
+            (*raw).num_mapped_sgs = 0;
+            (*raw).transfer_buffer_length = transfer.length;
+            (*raw).actual_length = 0;
+            (*raw).setup_packet = self.setup.as_ptr().cast();
+            (*raw).setup_dma = 0;
+            (*raw).start_frame = 0;
+            (*raw).number_of_packets = packets.into();
+            // At most 2 to the 15th.
+            (*raw).interval = endpoint.period(device.speed()) as i32;
+            (*raw).error_count = 0;
+            (*raw).context = flight.cast_mut().cast();
+            (*raw).complete = Some(complete::<C>);
+            to_result(bindings::usb_submit_urb(raw, GFP_NOIO))
+        };
+        if let Err(error) = result {
+            // SAFETY: `flight` came from `into_raw` above, and `complete` is not called for
+            // a URB that was refused.
+            drop(unsafe { Arc::from_raw(flight) });
+            return Err(error);
+        }
+        Ok(Ticket(gate.sequence))
+    }
+
+    /// Decides how the data is described to the controller: the number of list entries and
+    /// NULL, or 0 and an address. Lists are for bulk transfers of more than a page.
+    fn lay_out(&self, device: &Device, endpoint: &Endpoint, length: u32) -> Result<(i32, *mut u8)> {
+        let length = length as usize;
+        if length > Buffer::SIZE {
+            return Err(EMSGSIZE);
+        }
+        let entries = length.div_ceil(PAGE_SIZE);
+        let listed = endpoint.kind == TransferType::Bulk
+            && entries > 1
+            && entries <= device.sg_limit() as usize
+            // usb_submit_urb() wants every entry but the last to end with a packet's end.
+            && PAGE_SIZE.checked_rem(endpoint.max_packet.into()) == Some(0);
+        if !listed {
+            let address = self.buffer.linear(length).ok_or(ENOMEM)?;
+            return Ok((0, address.as_ptr()));
+        }
+        let table = self.sg.as_ptr().cast::<bindings::scatterlist>();
+        // SAFETY: the table is ours, not in flight, and has `PAGES` entries: `entries` is no
+        // more, as `length` is no more than the buffer.
+        unsafe { bindings::sg_init_table(table, entries as u32) };
+        let mut left = length;
+        for index in 0..entries {
+            let page = self.buffer.page_struct(index).ok_or(EINVAL)?;
+            let part = left.min(PAGE_SIZE);
+            left = left.saturating_sub(part);
+            // SAFETY: as above. The lowest two bits of `page_link` are the end mark that
+            // sg_init_table() set, the others the page (sg_assign_page()).
+            unsafe {
+                let entry = table.wrapping_add(index);
+                (*entry).page_link |= page as usize;
+                (*entry).offset = 0;
+                (*entry).length = part as u32;
+            }
+        }
+        Ok((entries as i32, core::ptr::null_mut()))
+    }
+
+    /// The number of isochronous packets, all of them within the transfer's length.
+    fn check_packets(&self, transfer: &Transfer) -> Result<u16> {
+        let TransferKind::Isochronous(packets) = transfer.kind else {
+            return Ok(0);
+        };
+        if packets == 0 || packets > self.packets {
+            return Err(EINVAL);
+        }
+        for index in 0..packets {
+            // SAFETY: within the packets allocated; not in flight.
+            let packet = unsafe { packet_ptr(self.raw, index).read() };
+            match packet.offset.checked_add(packet.length) {
+                Some(end) if end <= transfer.length => {}
+                _ => return Err(EINVAL),
+            }
+        }
+        Ok(packets)
+    }
+}
+
+#[pinned_drop]
+impl<C: Completion> PinnedDrop for Core<C> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: all three came from these allocators in `Urb::new`. No URB in flight: that
+        // would hold a reference. usbcore may be in the end of giving it back, with a
+        // reference of its own on the URB and no use for the rest.
+        unsafe {
+            bindings::usb_free_urb(self.raw.as_ptr());
+            drop(KBox::from_raw(self.setup.as_ptr()));
+            drop(KBox::from_raw(self.sg.as_ptr()));
+        }
+    }
+}
+
+/// Cancels a URB, wherever it is.
+pub struct UrbHandle<C: Completion> {
+    core: Arc<Core<C>>,
+}
+
+impl<C: Completion> Clone for UrbHandle<C> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+        }
+    }
+}
+
+impl<C: Completion> UrbHandle<C> {
+    /// Asks for one submission to be given back early, with -ECONNRESET. Nothing happens
+    /// if it is back, or almost, or if the URB flies for another ticket by now.
+    ///
+    /// Does not wait for the device; completion may run inside, so no lock that
+    /// completion takes may be held.
+    pub fn unlink(&self, ticket: Ticket) {
+        let gate = self.core.gate.lock();
+        if gate.sequence == ticket.0 {
+            // SAFETY: a valid URB, which nobody fills while the gate is ours.
+            unsafe { bindings::usb_unlink_urb(self.core.raw.as_ptr()) };
+        }
+    }
+
+    /// If the URB flies to this target, has it given back with -ENOENT and waits until
+    /// its completion has run. Also lets go of the device. Sleeps.
+    pub fn kill_for(&self, target: &Arc<Target>) {
+        let mut gate = self.core.gate.lock();
+        if gate
+            .target
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, target))
+        {
+            self.kill_now(&mut gate);
+        }
+    }
+
+    /// As [`Self::kill_for`], whatever the target.
+    pub fn kill(&self) {
+        let mut gate = self.core.gate.lock();
+        self.kill_now(&mut gate);
+    }
+
+    fn kill_now(&self, gate: &mut Gate) {
+        let raw = self.core.raw.as_ptr();
+        // SAFETY: a valid URB, which nobody fills while the gate is ours. Afterwards it is
+        // idle; cancelling is the only use of `dev` then, and under the gate.
+        unsafe {
+            bindings::usb_kill_urb(raw);
+            (*raw).dev = core::ptr::null_mut();
+        }
+        gate.target = None;
+    }
+}
+
+/// `GFP_NOIO`: a guest's disk may be what a page is written to.
+const GFP_NOIO: bindings::gfp_t =
+    bindings::GFP_KERNEL & !(1 << bindings::___GFP_IO_BIT) & !(1 << bindings::___GFP_FS_BIT);
+
+extern "C" fn complete<C: Completion>(urb: *mut bindings::urb) {
+    // SAFETY: usbcore calls this once per accepted submission, with the context that
+    // `try_submit` made by `into_raw`.
+    let core = unsafe { Arc::from_raw((*urb).context.cast::<Core<C>>()) };
+    // INVARIANT: it was in flight, so there is no other.
+    C::complete(Urb { core });
+}
+
+/// # Safety
+///
+/// `index` is below the number of packets `raw` was allocated with.
+unsafe fn packet_ptr(
+    raw: NonNull<bindings::urb>,
+    index: u16,
+) -> *mut bindings::usb_iso_packet_descriptor {
+    // SAFETY: the array follows the structure; its length is the caller's promise.
+    unsafe {
+        (&raw mut (*raw.as_ptr()).iso_frame_desc)
+            .cast::<bindings::usb_iso_packet_descriptor>()
+            .add(index.into())
+    }
+}
+
+/// Finds the endpoint that a transfer means and checks that it is of its type.
+fn resolve(device: &Device, transfer: &Transfer) -> Result<Endpoint> {
+    let (kind, direction) = match transfer.kind {
+        TransferKind::Control(setup) => {
+            let [request_type, _, _, _, _, _, low, high] = setup;
+            let length = u16::from_le_bytes([low, high]);
+            if u32::from(length) != transfer.length {
+                return Err(EINVAL);
+            }
+            // As usb_submit_urb() sees it: without data it is a write.
+            let direction = if request_type & 0x80 != 0 && length != 0 {
+                Direction::In
+            } else {
+                Direction::Out
+            };
+            (TransferType::Control, direction)
+        }
+        TransferKind::Bulk => (TransferType::Bulk, transfer.direction),
+        TransferKind::Interrupt => (TransferType::Interrupt, transfer.direction),
+        TransferKind::Isochronous(_) => (TransferType::Isochronous, transfer.direction),
+    };
+    let endpoint = device
+        .endpoint(transfer.endpoint, direction)
+        .ok_or(ENOENT)?;
+    if endpoint.kind != kind {
+        return Err(EINVAL);
+    }
+    Ok(endpoint)
+}
+
+/// The flags that usb_submit_urb() allows for this type and direction.
+fn flags(transfer: &Transfer, endpoint: &Endpoint) -> u32 {
+    match (endpoint.kind, endpoint.direction) {
+        (TransferType::Isochronous, _) => bindings::URB_ISO_ASAP,
+        (_, Direction::In) if transfer.short_not_ok => bindings::URB_SHORT_NOT_OK,
+        (TransferType::Bulk, Direction::Out) if transfer.zero_packet => bindings::URB_ZERO_PACKET,
+        _ => 0,
+    }
+}
