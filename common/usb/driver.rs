@@ -71,20 +71,20 @@ pub trait InterfaceDriver: Send + Sync + Sized + 'static {
     /// Every unbound interface of the host comes by here, first of all when the driver
     /// registers. `ENODEV` and `ENXIO` decline silently; other errors are logged. Never
     /// called while the port is owned ([`crate::port`]) or for a claim.
-    fn probe(&self, device: &LockedDevice, interface: &Interface) -> Result;
+    fn probe(&self, device: &LockedDevice<'_>, interface: &Interface) -> Result;
 
     /// An interface that was ours is taken from us: unplug, configuration change, a write
     /// to `unbind`, release of a claim, unregistering. See [`Device::is_attached`].
     ///
     /// URBs of its endpoints are given back already, those of endpoint 0 perhaps not.
-    fn disconnect(&self, device: &LockedDevice, interface: &Interface);
+    fn disconnect(&self, device: &LockedDevice<'_>, interface: &Interface);
 
     /// A port reset is about to happen: stop submitting and kill what is in flight. An
     /// error unbinds the interface and offers it to others after the reset.
-    fn pre_reset(&self, device: &LockedDevice, interface: &Interface) -> Result;
+    fn pre_reset(&self, device: &LockedDevice<'_>, interface: &Interface) -> Result;
 
     /// The reset is over, whether it worked or not. An error unbinds the interface.
-    fn post_reset(&self, device: &LockedDevice, interface: &Interface) -> Result;
+    fn post_reset(&self, device: &LockedDevice<'_>, interface: &Interface) -> Result;
 
     /// The host suspends (never a runtime suspend). No URB may be in flight afterwards.
     fn suspend(&self, device: &Device, interface: &Interface) -> Result;
@@ -317,7 +317,7 @@ macro_rules! locked_callback {
             unsafe {
                 with::<T, _>(interface, |driver, device, interface| {
                     from_result(|| {
-                        driver.$name(LockedDevice::from_raw(device), interface)?;
+                        driver.$name(&LockedDevice::from_raw(device), interface)?;
                         Ok(0)
                     })
                 })
@@ -358,7 +358,7 @@ extern "C" fn probe<T: InterfaceDriver>(
     unsafe {
         with::<T, _>(interface, |driver, device, interface| {
             from_result(|| {
-                driver.probe(LockedDevice::from_raw(device), interface)?;
+                driver.probe(&LockedDevice::from_raw(device), interface)?;
                 Ok(0)
             })
         })
@@ -370,7 +370,7 @@ extern "C" fn disconnect<T: InterfaceDriver>(interface: *mut bindings::usb_inter
     // driver core or by whom usb_driver_release_interface() demands it of.
     unsafe {
         with::<T, _>(interface, |driver, device, interface| {
-            driver.disconnect(LockedDevice::from_raw(device), interface);
+            driver.disconnect(&LockedDevice::from_raw(device), interface);
         })
     }
 }

@@ -40,68 +40,72 @@ use kernel::{
 use xen_sys::bindings as helpers;
 
 /// A device whose lock the current context holds.
-#[repr(transparent)]
-pub struct LockedDevice(Device);
-
-impl Deref for LockedDevice {
-    type Target = Device;
-
-    fn deref(&self) -> &Device {
-        &self.0
-    }
-}
-
-/// Holds the device lock of a device; see [`Device::lock`].
-pub struct DeviceLock<'a> {
+///
+/// # Invariants
+///
+/// The lock is held as long as this exists.
+pub struct LockedDevice<'a> {
     device: &'a Device,
     /// A mutex is released by the task that took it.
     _not_send: PhantomData<*mut ()>,
 }
 
+impl Deref for LockedDevice<'_> {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        self.device
+    }
+}
+
+/// Holds the device lock of a device; see [`Device::lock`].
+pub struct DeviceLock<'a>(LockedDevice<'a>);
+
 impl<'a> DeviceLock<'a> {
     pub(crate) fn new(device: &'a Device) -> Self {
         // SAFETY: a valid device; the guard releases the lock.
         unsafe { helpers::pvusb_helper_usb_lock_device(device.as_raw()) };
-        Self {
+        // INVARIANT: until `drop`.
+        Self(LockedDevice {
             device,
             _not_send: PhantomData,
-        }
+        })
     }
 }
 
 impl Drop for DeviceLock<'_> {
     fn drop(&mut self) {
-        // SAFETY: the guard took the lock in this very task.
-        unsafe { helpers::pvusb_helper_usb_unlock_device(self.device.as_raw()) };
+        // SAFETY: the lock is held by the invariant of `LockedDevice`, and by this very
+        // task as that is not `Send`.
+        unsafe { helpers::pvusb_helper_usb_unlock_device(self.0.device.as_raw()) };
     }
 }
 
-impl Deref for DeviceLock<'_> {
-    type Target = LockedDevice;
+impl<'a> Deref for DeviceLock<'a> {
+    type Target = LockedDevice<'a>;
 
-    fn deref(&self) -> &LockedDevice {
-        // SAFETY: the guard holds the lock.
-        unsafe { LockedDevice::from_raw(self.device.as_raw()) }
+    fn deref(&self) -> &LockedDevice<'a> {
+        &self.0
     }
 }
 
-impl DerefMut for DeviceLock<'_> {
-    fn deref_mut(&mut self) -> &mut LockedDevice {
-        // SAFETY: the guard holds the lock. `LockedDevice` is a place without bytes of
-        // its own (all are in an `Opaque`), so that this `&mut` claims nothing but the
-        // exclusive use of the guard.
-        unsafe { &mut *self.device.as_raw().cast() }
+impl<'a> DerefMut for DeviceLock<'a> {
+    fn deref_mut(&mut self) -> &mut LockedDevice<'a> {
+        &mut self.0
     }
 }
 
-impl LockedDevice {
+impl<'a> LockedDevice<'a> {
     /// # Safety
     ///
-    /// As for [`Device::from_raw`], and the current context holds the device's lock
-    /// for `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::usb_device) -> &'a Self {
-        // SAFETY: the caller's promise; `LockedDevice` is transparent.
-        unsafe { &*ptr.cast() }
+    /// As for [`Device::from_raw`], and the current task holds the device's lock for `'a`.
+    pub(crate) unsafe fn from_raw(ptr: *mut bindings::usb_device) -> Self {
+        // INVARIANT: the caller's promise.
+        Self {
+            // SAFETY: the caller's promise.
+            device: unsafe { Device::from_raw(ptr) },
+            _not_send: PhantomData,
+        }
     }
 
     /// `bConfigurationValue` of the active configuration; none while unconfigured.
@@ -137,7 +141,7 @@ impl LockedDevice {
 
     /// The name of the driver bound to an interface of this device.
     pub fn driver_name(&self, interface: &Interface) -> Option<&CStr> {
-        if !core::ptr::eq(interface.device(), &self.0) {
+        if !core::ptr::eq(interface.device(), self.device) {
             return None;
         }
         // SAFETY: interfaces are bound and unbound under the device lock only, and a
@@ -150,7 +154,7 @@ impl LockedDevice {
 
     /// Whether the interface is bound to this driver, by probe or by claim.
     pub fn is_bound_to(&self, interface: &Interface, driver: &DriverHandle) -> bool {
-        core::ptr::eq(interface.device(), &self.0)
+        core::ptr::eq(interface.device(), self.device)
             // SAFETY: as in `driver_name`; the pointer is compared only.
             && core::ptr::eq(unsafe { (*interface.as_raw()).dev.driver }, driver.device_driver())
     }

@@ -24,9 +24,9 @@ use kernel::{
 /// Who wants to hear of devices.
 pub trait Listener: Send + Sync + 'static {
     /// A device appeared, hubs and root hubs included.
-    fn added(&self, device: &LockedDevice);
+    fn added(&self, device: &LockedDevice<'_>);
     /// A device is gone for good; what comes back is another `Device`.
-    fn removed(&self, device: &LockedDevice);
+    fn removed(&self, device: &LockedDevice<'_>);
 }
 
 /// A registered [`Listener`].
@@ -81,10 +81,10 @@ impl<L: Listener> Notifier<L> {
         if event == bindings::USB_DEVICE_ADD as ffi::c_ulong {
             // SAFETY: for this event `data` is a valid `struct usb_device`; usbcore
             // sends it from the device's probe, under its lock.
-            listener.added(unsafe { LockedDevice::from_raw(data.cast()) });
+            listener.added(&unsafe { LockedDevice::from_raw(data.cast()) });
         } else if event == bindings::USB_DEVICE_REMOVE as ffi::c_ulong {
             // SAFETY: as above, from the device's removal.
-            listener.removed(unsafe { LockedDevice::from_raw(data.cast()) });
+            listener.removed(&unsafe { LockedDevice::from_raw(data.cast()) });
         }
         // NOTIFY_OK
         1

@@ -62,7 +62,7 @@ impl HubPort {
     /// # Errors
     ///
     /// As [`Self::claim`].
-    pub fn claim_on(hub: &LockedDevice, port: u8) -> Result<Self> {
+    pub fn claim_on(hub: &LockedDevice<'_>, port: u8) -> Result<Self> {
         let mut owner = KBox::new(0, GFP_KERNEL)?;
         // SAFETY: a valid device whose lock is held; the owner is never followed.
         to_result(unsafe {
@@ -125,9 +125,13 @@ impl PortName {
         let split = busname.iter().rposition(|&b| b == b'.' || b == b'-')?;
         let (hub, rest) = busname.split_at_checked(split)?;
         let (separator, port) = rest.split_first()?;
+        let clean = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-');
+        if !busname.iter().all(clean) || port.first() == Some(&b'0') {
+            return None;
+        }
         let port: u8 = core::str::from_utf8(port).ok()?.parse().ok()?;
         let prefix: &[u8] = if *separator == b'-' { b"usb" } else { b"" };
-        if port == 0 || hub.is_empty() || !hub.first()?.is_ascii_digit() {
+        if port == 0 || !hub.first()?.is_ascii_digit() {
             return None;
         }
         if (*separator == b'-') == hub.contains(&b'-') {
