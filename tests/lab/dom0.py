@@ -24,11 +24,11 @@ class Dom0(Domain):
             device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
         else:
             device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"
-        # A USB 3 controller has two root hubs; the lower number is the USB 2 one.
+        # A USB 3 controller has two root hubs; the SuperSpeed one is the later one.
         names = self.run(f"cd {device} && ls -d usb*").split()
         if not names:
             raise LabError(f"{controller} has no root hub in dom0")
-        return min(int(name.removeprefix("usb")) for name in names)
+        return max(int(name.removeprefix("usb")) for name in names)
 
     def busname(self, controller: str, port: int = 1) -> str:
         """What dom0's kernel calls the device on a port of a controller."""

@@ -5,60 +5,41 @@ device_add and device_del are a plug going in and out of a real host
 controller's port, with that controller's interrupts and timing.
 """
 
+import time
 from pathlib import Path
 
 from lab.channel import LabError
 from lab.dom0 import Dom0
+from lab.plug import Pluggable
 from lab.qmp import Monitor
 
 
-class Emulated:
+class Emulated(Pluggable):
     """A device of QEMU's on one port of one controller; plug() puts it in."""
 
     def __init__(self, dom0: Dom0, monitor: Monitor, driver: str, controller: str, port: int = 1, **properties):
-        self.dom0 = dom0
+        super().__init__(dom0, controller, port)
         self.monitor = monitor
         self.driver = driver
-        self.controller = controller
-        self.port = port
         self.properties = properties
-        self.id = f"{controller}-{port}-device"
-        self.plugged = False
+        self.id = f"{controller}-{port}"
 
     @property
-    def busname(self) -> str:
-        return self.dom0.busname(self.controller, self.port)
+    def plugged(self) -> bool:
+        return any(entry["name"] == self.id for entry in self.monitor("qom-list", path="/machine/peripheral"))
 
     def plug(self) -> "Emulated":
-        self.monitor(
-            "device_add", driver=self.driver, id=self.id, bus=f"{self.controller}.0", port=str(self.port), **self.properties
-        )
-        self.plugged = True
+        bus = f"{self.controller}.0"
+        self.monitor("device_add", driver=self.driver, id=self.id, bus=bus, port=str(self.port), **self.properties)
         return self
 
     def unplug(self) -> None:
         self.monitor("device_del", id=self.id)
-        self.plugged = False
-
-    def wait_present(self, timeout: float = 30) -> str:
-        busname = self.busname
-        self.dom0.wait(f"[ -e /sys/bus/usb/devices/{busname}/bNumConfigurations ]", timeout, f"no device {busname}")
-        return busname
-
-    def wait_absent(self, timeout: float = 30) -> None:
-        busname = self.busname
-        self.dom0.wait(f"[ ! -e /sys/bus/usb/devices/{busname} ]", timeout, f"device {busname} is still there")
 
     def remove(self) -> None:
         if self.plugged:
             self.unplug()
             self.wait_absent()
-
-    def __enter__(self) -> "Emulated":
-        return self
-
-    def __exit__(self, *_exc) -> None:
-        self.remove()
 
 
 class Disk(Emulated):
@@ -72,13 +53,22 @@ class Disk(Emulated):
         super().__init__(dom0, monitor, "usb-storage", controller, port, drive=self.node)
 
     def plug(self) -> "Disk":
-        try:
-            self.monitor("blockdev-del", node_name=self.node)
-        except LabError:
-            pass  # the first time there is none
-        self.monitor("blockdev-add", driver="raw", node_name=self.node, file={"driver": "file", "filename": str(self.file)})
+        file = {"driver": "file", "filename": str(self.file)}
+        self.monitor("blockdev-add", driver="raw", node_name=self.node, file=file)
         super().plug()
         return self
+
+    def unplug(self) -> None:
+        super().unplug()
+        # The device lets go of its medium a moment after it is gone from the bus.
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.monitor("blockdev-del", node_name=self.node)
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     @property
     def data(self) -> bytes:
