@@ -8,13 +8,7 @@
 
 use crate::{state::State, xenstore, DomId};
 use core::{marker::PhantomData, mem::offset_of, ptr::NonNull};
-use kernel::{
-    device, fmt,
-    prelude::*,
-    str::CString,
-    sync::aref::{ARef, AlwaysRefCounted},
-    types::Opaque,
-};
+use kernel::{device, fmt, prelude::*, str::CString, sync::aref::AlwaysRefCounted, types::Opaque};
 use xen_sys::bindings;
 
 /// A device of the xenbus (`struct xenbus_device`).
@@ -109,7 +103,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
             bindings::xenbus_dev_error(
                 self.as_raw(),
                 error.to_errno(),
-                c"%pA".as_ptr().cast(),
+                c"%pA".as_char_ptr(),
                 (&raw const message).cast::<kernel::ffi::c_void>(),
             );
         }
@@ -123,7 +117,7 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
             bindings::xenbus_dev_fatal(
                 self.as_raw(),
                 error.to_errno(),
-                c"%pA".as_ptr().cast(),
+                c"%pA".as_char_ptr(),
                 (&raw const message).cast::<kernel::ffi::c_void>(),
             );
         }

@@ -277,8 +277,8 @@ impl<T: Driver> Adapter<T> {
         // SAFETY: As in `probe`.
         let dev = unsafe { &*dev.cast::<Device<CoreInternal<'_>>>() };
         from_result(|| {
-            // SAFETY: `bound` says that the data is there.
             if bound(dev) {
+                // SAFETY: `bound` says that the data is there.
                 T::suspend(dev, unsafe { Self::data(dev) })?;
             }
             Ok(0)
@@ -290,8 +290,8 @@ impl<T: Driver> Adapter<T> {
         let dev = unsafe { &*dev.cast::<Device<CoreInternal<'_>>>() };
         from_result(|| {
             Self::check_otherend(dev)?;
-            // SAFETY: `bound` says that the data is there.
             if bound(dev) {
+                // SAFETY: `bound` says that the data is there.
                 T::resume(dev, unsafe { Self::data(dev) })?;
             }
             Ok(0)

@@ -201,7 +201,7 @@ impl<H: Handler> EventChannel<H> {
         }
     }
 
-    unsafe extern "C" fn interrupt(
+    extern "C" fn interrupt(
         _irq: kernel::ffi::c_int,
         cookie: *mut kernel::ffi::c_void,
     ) -> bindings::irqreturn_t {

@@ -37,7 +37,8 @@ impl Access {
 /// page and the number, and tries again every second (its own "deferred" list).
 pub struct Grant {
     reference: bindings::grant_ref_t,
-    page: HeldPage,
+    // Always there; taken out when the grant ends.
+    page: ManuallyDrop<HeldPage>,
 }
 
 impl Grant {
@@ -56,7 +57,10 @@ impl Grant {
             bindings::gnttab_grant_foreign_access(to, gfn, access.readonly())
         };
         match bindings::grant_ref_t::try_from(reference) {
-            Ok(reference) => Ok(Self { reference, page }),
+            Ok(reference) => Ok(Self {
+                reference,
+                page: ManuallyDrop::new(page),
+            }),
             Err(_) => Err(ENOSPC),
         }
     }
@@ -70,17 +74,11 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        // The kernel drops a reference to the page when the access has ended;
-        // `page` drops the one we have.
-        //
-        // SAFETY: The grant is ours. A page that is held can be held again, so
-        // that a second reference can be given away.
-        unsafe {
-            let page = self.page.as_ptr();
-            if bindings::pvusb_helper_hold_page(page) {
-                bindings::gnttab_end_foreign_access(self.reference, page);
-            }
-        }
+        // SAFETY: The page is there, and not used again.
+        let page = unsafe { ManuallyDrop::take(&mut self.page) };
+        // SAFETY: The grant is ours. The kernel drops the page's reference when
+        // the access has ended.
+        unsafe { bindings::gnttab_end_foreign_access(self.reference, page.into_raw()) };
     }
 }
 
@@ -138,7 +136,10 @@ impl GrantPool {
             let gfn = bindings::pvusb_helper_page_to_gfn(page.as_ptr());
             bindings::gnttab_grant_foreign_access_ref(reference, to, gfn, access.readonly());
         }
-        Ok(Grant { reference, page })
+        Ok(Grant {
+            reference,
+            page: ManuallyDrop::new(page),
+        })
     }
 
     /// Ends a grant and takes its number back. Call it when the other domain
@@ -155,15 +156,14 @@ impl GrantPool {
             return Err(grant);
         }
         // The access has ended, so the drop must not end it again.
-        let grant = ManuallyDrop::new(grant);
+        let mut grant = ManuallyDrop::new(grant);
         // SAFETY: The number is not in use any more; the list is ours.
         unsafe {
             bindings::gnttab_release_grant_reference(&raw mut self.head, grant.reference);
         }
         self.free = self.free.saturating_add(1);
-        // SAFETY: `grant` is not dropped and not used again, so its page is
-        // moved out once.
-        Ok(unsafe { core::ptr::read(&raw const grant.page) })
+        // SAFETY: The page is there; `grant` is neither dropped nor used again.
+        Ok(unsafe { ManuallyDrop::take(&mut grant.page) })
     }
 }
 

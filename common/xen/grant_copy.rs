@@ -10,7 +10,10 @@
 
 use crate::DomId;
 use core::marker::PhantomData;
-use kernel::{page::Page, prelude::*};
+use kernel::{
+    page::{BorrowedPage, Page},
+    prelude::*,
+};
 use ring::PAGE_SIZE;
 use xen_sys::bindings;
 
@@ -30,6 +33,32 @@ pub struct Failed {
     pub index: usize,
     /// The hypervisor's reason: one of `GNTST_*`, negative.
     pub status: i16,
+}
+
+/// A local page that stays borrowed for `'p`: a [`Page`] of one's own, or one
+/// that the USB layer lends.
+pub trait LocalPage<'p>: sealed::Sealed {
+    #[doc(hidden)]
+    fn raw(&self) -> *mut bindings::page;
+}
+
+mod sealed {
+    /// Only pages can be local pages.
+    pub trait Sealed {}
+    impl Sealed for &kernel::page::Page {}
+    impl Sealed for kernel::page::BorrowedPage<'_> {}
+}
+
+impl<'p> LocalPage<'p> for &'p Page {
+    fn raw(&self) -> *mut bindings::page {
+        self.as_ptr()
+    }
+}
+
+impl<'p> LocalPage<'p> for BorrowedPage<'p> {
+    fn raw(&self) -> *mut bindings::page {
+        self.as_ptr()
+    }
 }
 
 /// Room for a batch of at most `N` copies, to be kept (it is large for a stack)
@@ -55,7 +84,7 @@ impl<const N: usize> CopyRoom<N> {
     }
 
     /// Starts an empty batch of copies from and to one domain.
-    pub fn batch(&mut self, domain: DomId) -> CopyBatch<'_, '_> {
+    pub fn batch<'p>(&mut self, domain: DomId) -> CopyBatch<'_, 'p> {
         CopyBatch {
             ops: &mut self.ops,
             count: 0,
@@ -91,10 +120,16 @@ impl<'p> CopyBatch<'_, 'p> {
     /// # Errors
     ///
     /// `EINVAL` a range leaves its page or is empty, `ENOSPC` the batch is full.
-    pub fn read(&mut self, from: Foreign, page: &'p Page, offset: u16, length: u16) -> Result {
+    pub fn read(
+        &mut self,
+        from: Foreign,
+        page: impl LocalPage<'p>,
+        offset: u16,
+        length: u16,
+    ) -> Result {
         self.push(
             self.foreign(from),
-            local(page, offset),
+            local(page.raw(), offset),
             length,
             bindings::GNTCOPY_source_gref,
         )
@@ -105,9 +140,15 @@ impl<'p> CopyBatch<'_, 'p> {
     /// # Errors
     ///
     /// As [`Self::read`].
-    pub fn write(&mut self, page: &'p Page, offset: u16, to: Foreign, length: u16) -> Result {
+    pub fn write(
+        &mut self,
+        page: impl LocalPage<'p>,
+        offset: u16,
+        to: Foreign,
+        length: u16,
+    ) -> Result {
         self.push(
-            local(page, offset),
+            local(page.raw(), offset),
             self.foreign(to),
             length,
             bindings::GNTCOPY_dest_gref,
@@ -184,9 +225,9 @@ impl<'p> CopyBatch<'_, 'p> {
 }
 
 /// The local end of a copy.
-fn local(page: &Page, offset: u16) -> bindings::gnttab_copy_gnttab_copy_ptr {
-    // SAFETY: The page is valid.
-    let gmfn = unsafe { bindings::pvusb_helper_page_to_gfn(page.as_ptr()) };
+fn local(page: *mut bindings::page, offset: u16) -> bindings::gnttab_copy_gnttab_copy_ptr {
+    // SAFETY: The page comes from a `LocalPage`, so it is valid.
+    let gmfn = unsafe { bindings::pvusb_helper_page_to_gfn(page) };
     bindings::gnttab_copy_gnttab_copy_ptr {
         u: bindings::gnttab_copy_gnttab_copy_ptr__bindgen_ty_1 { gmfn },
         // CAST: 0x7ff0 fits.

@@ -7,7 +7,7 @@
 //! `grant_copy` fills them. Devices, the hypervisor and other domains may write
 //! them at any time, so safe code never gets a reference to their content.
 
-use core::ptr::NonNull;
+use core::{ops::Deref, ptr::NonNull};
 use kernel::{
     page::Page,
     prelude::*,
@@ -17,20 +17,48 @@ use kernel::{
     },
 };
 use ring::PAGE_SIZE;
-use xen_sys::bindings;
+use xen_sys::{bindings, HeldPage};
 
 // Between domains there are always at least two processors. The acquire and
 // release accesses of the kernel crate are only right for them with SMP.
 #[cfg(not(CONFIG_SMP))]
 compile_error!("shared rings need a kernel with CONFIG_SMP");
 
-/// A zeroed page.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub fn zeroed() -> Result<Page> {
-    Ok(Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?)
+/// A page of our own that can be granted: a bounce page, a ring. Its content is
+/// only ever copied, so others may write it at any time. Derefs to [`Page`] for
+/// [`copy_in`] and [`copy_out`].
+pub struct GrantPage(Page);
+
+impl GrantPage {
+    /// A zeroed page. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn zeroed() -> Result<Self> {
+        Ok(Self(Page::alloc_page(GFP_KERNEL | __GFP_ZERO)?))
+    }
+
+    /// A reference to the page for a grant to hold. The memory is freed when
+    /// this page and all that hold it have been dropped.
+    ///
+    /// # Errors
+    ///
+    /// None in practice; `ENOMEM` if the page could not be held.
+    pub fn hold(&self) -> Result<HeldPage> {
+        let page = NonNull::new(self.0.as_ptr()).ok_or(ENOMEM)?;
+        // SAFETY: The page is ours and in use. References to its content do not
+        // exist: `Page` offers none, and it was not lent from elsewhere.
+        unsafe { HeldPage::hold(page) }.ok_or(ENOMEM)
+    }
+}
+
+impl Deref for GrantPage {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.0
+    }
 }
 
 /// Whether `length` bytes from `offset` lie in one page.

@@ -101,13 +101,14 @@ impl WorkQueue {
         unsafe { bindings::__flush_workqueue(self.raw.as_ptr()) };
     }
 
-    /// Accepts no more items, then waits until all have run, also those that
-    /// were enqueued by others. Not from one of its items. Can be called again.
+    /// Accepts no more items, then waits until all have run. Not from one of
+    /// its items. Can be called again.
     pub fn close(&self) {
         self.open.store(false, Release);
+        // Whoever saw it open has enqueued when this returns; and items cannot
+        // enqueue others any more.
         rcu::synchronize_rcu();
-        // SAFETY: The queue is valid as long as `self`.
-        unsafe { bindings::drain_workqueue(self.raw.as_ptr()) };
+        self.flush();
     }
 
     pub(crate) fn as_raw(&self) -> *mut bindings::workqueue_struct {
@@ -117,8 +118,7 @@ impl WorkQueue {
 
 impl Drop for WorkQueue {
     fn drop(&mut self) {
-        // Runs what is left. No one else can enqueue any more, but items that
-        // enqueue others need not know of the end.
+        // Runs what is left, also what items enqueue meanwhile.
         //
         // SAFETY: The queue is ours and is not used again.
         unsafe { bindings::destroy_workqueue(self.raw.as_ptr()) };

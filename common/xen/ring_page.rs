@@ -5,11 +5,11 @@
 use crate::{
     device::Device,
     grant::{Access, Grant},
-    pages::{self, Shared},
+    pages::{GrantPage, Shared},
 };
 use core::ptr::NonNull;
 use kernel::{device::DeviceContext, error::to_result, page::Page, prelude::*, sync::aref::ARef};
-use xen_sys::{bindings, HeldPage};
+use xen_sys::bindings;
 
 /// The frontend's end: our page, granted to the other domain.
 ///
@@ -20,7 +20,7 @@ pub struct RingPage {
     // grant holds the page by itself.
     grant: Grant,
     shared: Shared,
-    _page: Page,
+    _page: GrantPage,
 }
 
 impl RingPage {
@@ -31,10 +31,9 @@ impl RingPage {
     ///
     /// `ENOMEM`, `ENOSPC` no grant number is free.
     pub fn new<Ctx: DeviceContext>(dev: &Device<Ctx>) -> Result<Self> {
-        let page = pages::zeroed()?;
+        let page = GrantPage::zeroed()?;
         let base = page_base(&page).ok_or(ENOMEM)?;
-        let held = HeldPage::of(&page).ok_or(ENOMEM)?;
-        let grant = Grant::new(dev.otherend_id(), held, Access::ReadWrite)?;
+        let grant = Grant::new(dev.otherend_id(), page.hold()?, Access::ReadWrite)?;
         Ok(Self {
             grant,
             // SAFETY: The page is valid as long as `_page`, in the linear map,

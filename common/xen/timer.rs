@@ -95,7 +95,7 @@ impl<H: Handler> Timer<H> {
         unsafe { bindings::cancel_delayed_work_sync(self.work.get()) };
     }
 
-    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+    extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: The work is that of a delayed work,
         let delayed = unsafe { container_of!(work, bindings::delayed_work, work) };
         let delayed = delayed.cast::<Opaque<bindings::delayed_work>>();

@@ -85,7 +85,7 @@ impl<H: Handler> Watch<H> {
         Opaque::cast_into(unsafe { &raw const (*this.as_ptr()).raw })
     }
 
-    unsafe extern "C" fn will_handle(
+    extern "C" fn will_handle(
         watch: *mut bindings::xenbus_watch,
         _path: *const kernel::ffi::c_char,
         _token: *const kernel::ffi::c_char,
@@ -99,7 +99,7 @@ impl<H: Handler> Watch<H> {
         unsafe { (&raw const (*watch).nr_pending).read_volatile() == 0 }
     }
 
-    unsafe extern "C" fn callback(
+    extern "C" fn callback(
         watch: *mut bindings::xenbus_watch,
         _path: *const kernel::ffi::c_char,
         _token: *const kernel::ffi::c_char,
@@ -143,11 +143,11 @@ unsafe impl<H: Handler> Send for Ready<H> {}
 unsafe impl<H: Handler> Sync for Ready<H> {}
 
 impl<H: Handler> Ready<H> {
-    /// Calls the handler when xenstore can be used: from within this call, or
-    /// later from a thread of the kernel. It may sleep. Once, as a rule; twice
-    /// when the daemon comes up at this very moment.
+    /// Calls the handler once when xenstore can be used: from within this call,
+    /// or later from a thread of the kernel. It may sleep, and must not drop
+    /// this object.
     ///
-    /// The handler must not drop this object.
+    /// Errors: none in practice.
     pub fn new(handler: Arc<H>) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
             block: Opaque::new(bindings::notifier_block {
@@ -165,7 +165,7 @@ impl<H: Handler> Ready<H> {
         })
     }
 
-    unsafe extern "C" fn callback(
+    extern "C" fn callback(
         block: *mut bindings::notifier_block,
         _event: kernel::ffi::c_ulong,
         _data: *mut kernel::ffi::c_void,

@@ -7,7 +7,6 @@
 
 use crate::bindings;
 use core::ptr::NonNull;
-use kernel::page::Page;
 
 /// A counted reference to a page of memory in the kernel's linear map. Until it
 /// is dropped the page is not used for anything else, whoever else lets go.
@@ -40,15 +39,6 @@ impl HeldPage {
         } else {
             None
         }
-    }
-
-    /// Takes another reference to an allocated page, whose content safe code
-    /// never has a reference to.
-    pub fn of(page: &Page) -> Option<Self> {
-        let page = NonNull::new(page.as_ptr())?;
-        // SAFETY: `Page` owns its page. Its content can only be reached by
-        // copying, so changes by others are allowed.
-        unsafe { Self::hold(page) }
     }
 
     /// The page; valid as long as `self`.
