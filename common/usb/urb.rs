@@ -52,13 +52,12 @@ use kernel::{
 
 /// Where completed URBs go.
 pub trait Completion: Send + Sync + Sized + 'static {
-    /// A URB came back: unlinked, failed or done; see [`Urb::status`].
+    /// A URB came back: done, failed or cancelled; see [`Urb::status`].
     ///
-    /// Called in interrupt or softirq context, perhaps inside `submit`, `unlink` or
-    /// `kill` of another URB: it may put the URB in a list under a spinlock taken with
-    /// interrupts off, and enqueue work; no more. Not from the same URB's `submit` that
-    /// returns an error.
-    fn complete(urb: Urb<Self>);
+    /// Called in interrupt or softirq context, perhaps before `submit` of this URB
+    /// returns, perhaps inside an `unlink` of it or a `submit` of another: put the URB in a
+    /// list under a spinlock taken with interrupts off, and enqueue work; no more.
+    fn complete(&self, urb: Urb<Self>);
 }
 
 /// One device that URBs are sent to, until it is closed.
@@ -574,8 +573,9 @@ extern "C" fn complete<C: Completion>(urb: *mut bindings::urb) {
     // SAFETY: usbcore calls this once per accepted submission, with the context that
     // `try_submit` made by `into_raw`.
     let core = unsafe { Arc::from_raw((*urb).context.cast::<Core<C>>()) };
+    let context = core.context.clone();
     // INVARIANT: it was in flight, so there is no other.
-    C::complete(Urb { core });
+    context.complete(Urb { core });
 }
 
 /// # Safety
