@@ -1,6 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Core.
+//! What the frontend decides, without the kernel: the root hub, which request
+//! goes out next and which answer is believable, how a URB is cut into
+//! requests and laid out in granted pages, and when to connect.
+//!
+//! Nothing here knows of locks, pointers, grants or time; the shell brings
+//! them. It calls under its one lock, gives the time as a number, and does what
+//! it is told.
 
 #![cfg_attr(not(CONFIG_RUST), no_std)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod lifecycle;
+mod plan;
+mod port;
+mod root_hub;
+mod scheduler;
+mod slots;
+mod table;
+mod transfer;
+
+pub use lifecycle::{Action, Backend, Lifecycle};
+pub use plan::{Fragment, Memory, Part, Plan};
+pub use port::{Millis, UsbVersion, RESET_TIME, RESUME_TIME};
+pub use root_hub::{ConnectError, HubStall, RootHub};
+pub use scheduler::{Answer, Endpoint, EndpointId, Finished, Job, JobId, Piece, Scheduler, Work};
+pub use slots::{Lie, Slot, SLOTS};
+pub use table::{NoMemory, Table};
+pub use transfer::{Shape, Transfer};

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests in flight. A slot stands for an entry of the ring, with the bounce
+//! pages and grants that the shell keeps for it, until its answer has come.
+//!
+//! An id is a slot's number and a count of its uses: an answer that comes twice
+//! or late is not mistaken for that of the slot's next request, and an unlink
+//! cannot hit one.
+
+use crate::scheduler::JobId;
+use usbif::{Response, MAX_SEGMENTS};
+
+/// Requests that the ring holds (`XENUSB_URB_RING_SIZE`).
+pub const SLOTS: usize = 16;
+const SLOT_BITS: u32 = 4;
+const _: () = assert!(SLOTS == 1 << SLOT_BITS && MAX_SEGMENTS <= 16);
+
+/// Number of a slot, 0..=15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// The number.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a backend cannot say if it is in its right mind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// No request of that id is in flight.
+    Id(u16),
+    /// More bytes than were asked for.
+    Length(u16),
+}
+
+/// A request in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flight {
+    /// A piece of a job.
+    Piece {
+        job: JobId,
+        offset: u32,
+        length: u32,
+        /// An unlink for it has been sent.
+        unlinked: bool,
+    },
+    /// The unlink of another request.
+    Unlink,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    uses: u16,
+    flight: Option<Flight>,
+}
+
+/// All slots.
+pub(crate) struct Slots {
+    entries: [Entry; SLOTS],
+    free: u8,
+}
+
+impl Slots {
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: [Entry {
+                uses: 0,
+                flight: None,
+            }; SLOTS],
+            free: SLOTS as u8,
+        }
+    }
+
+    pub(crate) fn free(&self) -> u8 {
+        self.free
+    }
+
+    /// Takes a free slot; returns it with the id of its request.
+    pub(crate) fn take(&mut self, flight: Flight) -> Option<(Slot, u16)> {
+        let (number, entry) = (0..)
+            .zip(&mut self.entries)
+            .find(|(_, entry)| entry.flight.is_none())?;
+        entry.flight = Some(flight);
+        entry.uses = entry.uses.wrapping_add(1);
+        let id = id(number, entry.uses);
+        self.free = self.free.saturating_sub(1);
+        Some((Slot(number), id))
+    }
+
+    /// A request that was not sent after all.
+    pub(crate) fn release(&mut self, slot: Slot) {
+        if let Some(entry) = self.entries.get_mut(slot.index()) {
+            if entry.flight.take().is_some() {
+                self.free = self.free.saturating_add(1);
+            }
+        }
+    }
+
+    /// Changes the length of a piece that is about to be sent.
+    pub(crate) fn set_length(&mut self, slot: Slot, new: u32) {
+        let entry = self.entries.get_mut(slot.index());
+        if let Some(Flight::Piece { length, .. }) = entry.and_then(|e| e.flight.as_mut()) {
+            *length = new;
+        }
+    }
+
+    /// Takes in an answer and frees its slot.
+    pub(crate) fn answer(&mut self, response: &Response) -> Result<(Slot, Flight), Lie> {
+        let lie = Lie::Id(response.id);
+        // Masked to 4 bits.
+        let number = response.id as u8 & 0x0f;
+        let slot = Slot(number);
+        let entry = self.entries.get_mut(slot.index()).ok_or(lie)?;
+        if response.id != id(number, entry.uses) {
+            return Err(lie);
+        }
+        let flight = entry.flight.ok_or(lie)?;
+        if let Flight::Piece { length, .. } = flight {
+            if response.actual_length > length {
+                return Err(Lie::Length(response.id));
+            }
+        }
+        entry.flight = None;
+        self.free = self.free.saturating_add(1);
+        Ok((slot, flight))
+    }
+
+    /// Id of a piece of the job that has not been unlinked; it counts as
+    /// unlinked from now on.
+    pub(crate) fn unlink(&mut self, of: JobId) -> Option<u16> {
+        for (number, entry) in (0..).zip(&mut self.entries) {
+            if let Some(Flight::Piece { job, unlinked, .. }) = &mut entry.flight {
+                if *job == of && !*unlinked {
+                    *unlinked = true;
+                    return Some(id(number, entry.uses));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a piece of the job waits for its unlink.
+    pub(crate) fn to_unlink(&self, of: JobId) -> bool {
+        self.entries.iter().any(|entry| {
+            matches!(entry.flight, Some(Flight::Piece { job, unlinked: false, .. }) if job == of)
+        })
+    }
+
+    /// Unlinks and unlinked requests that have not been answered.
+    pub(crate) fn unlinking(&self) -> usize {
+        let waiting = |entry: &&Entry| match entry.flight {
+            Some(Flight::Unlink) => true,
+            Some(Flight::Piece { unlinked, .. }) => unlinked,
+            None => false,
+        };
+        self.entries.iter().filter(waiting).count()
+    }
+}
+
+fn id(slot: u8, uses: u16) -> u16 {
+    uses.wrapping_shl(SLOT_BITS) | u16::from(slot)
+}

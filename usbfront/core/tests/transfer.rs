@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cutting transfers into pieces, and laying pieces out in pages.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+use proptest::prelude::*;
+use usbfront_core::*;
+use usbif::{Direction, MAX_SEGMENTS, MAX_TRANSFER};
+
+/// Sends and answers everything in full; returns the pieces.
+fn run(mut transfer: Transfer, fits: u32) -> Vec<(u32, u32)> {
+    let mut pieces = vec![];
+    while let Some((offset, limit)) = transfer.next_piece() {
+        let length = transfer.cut(limit.min(fits)).unwrap();
+        transfer.sent(length);
+        pieces.push((offset, length));
+        if transfer.direction() == Direction::In {
+            transfer.answered(length, length, 0);
+        }
+    }
+    if transfer.direction() == Direction::Out {
+        for &(_, length) in &pieces {
+            assert!(transfer.finished().is_none());
+            transfer.answered(length, length, 0);
+        }
+    }
+    let total: u32 = pieces.iter().map(|&(_, length)| length).sum();
+    assert_eq!(transfer.finished(), Some((0, total)));
+    pieces
+}
+
+proptest! {
+    #[test]
+    fn pieces_cover_the_buffer(
+        length in 0..600_000u32,
+        max_packet in prop::sample::select(vec![8u16, 64, 512, 1024]),
+        fits in 1024..=MAX_TRANSFER,
+        input: bool,
+        zero: bool,
+    ) {
+        let direction = if input { Direction::In } else { Direction::Out };
+        let transfer = Transfer::new(Shape::Stream, direction, length, max_packet)
+            .zero_packet(zero);
+        let pieces = run(transfer, fits);
+        let mut at = 0;
+        for &(offset, piece) in &pieces {
+            prop_assert_eq!(offset, at);
+            prop_assert!(piece <= MAX_TRANSFER);
+            at += piece;
+            prop_assert!(at == length || piece % u32::from(max_packet) == 0);
+        }
+        prop_assert_eq!(at, length);
+        let empty = pieces.iter().filter(|p| p.1 == 0).count();
+        let wanted = zero && !input && length > 0 && length % u32::from(max_packet) == 0;
+        prop_assert_eq!(empty, usize::from(wanted || length == 0));
+    }
+
+    #[test]
+    fn plans_hide_neighbours(
+        fragments in prop::collection::vec((0..4096u16, 1..=4096u16, any::<bool>()), 1..60),
+        whole in prop::collection::vec(any::<bool>(), 60),
+        limit in 1..=MAX_TRANSFER,
+        trusted: bool,
+        start in 0..100_000u32,
+    ) {
+        let fragments: Vec<_> = fragments
+            .iter()
+            .zip(&whole)
+            .map(|(&(offset, length, linear), &whole)| Fragment {
+                offset: if whole { 0 } else { offset },
+                length: if whole { 4096 } else { length.min(4096 - offset) },
+                memory: if linear { Memory::Linear } else { Memory::Other },
+            })
+            .collect();
+        let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
+        let mut plan = Plan::new(start, limit, trusted, fragments.iter().copied());
+        let check = |plan: &Plan| {
+            let mut at = start;
+            for part in plan.parts() {
+                assert_eq!(part.at, at);
+                assert!((1..=4096).contains(&part.length));
+                assert!(part.offset + part.length <= 4096);
+                at += u32::from(part.length);
+                if part.in_place {
+                    // The page belongs to the URB whole.
+                    let mut begin = start;
+                    let fragment = fragments.iter().find(|f| {
+                        let here = begin == part.at;
+                        begin += u32::from(f.length);
+                        here
+                    });
+                    let fragment = fragment.unwrap();
+                    assert!(trusted && fragment.memory == Memory::Linear);
+                    assert_eq!((fragment.offset, fragment.length), (0, 4096));
+                }
+            }
+            assert_eq!(plan.total(), at - start);
+            assert!(plan.parts().len() <= MAX_SEGMENTS);
+        };
+        check(&plan);
+        let total = plan.total();
+        prop_assert!(total <= limit.min(available) && total > 0);
+        // Not all fitted: then all sixteen parts are in use.
+        prop_assert!(total == limit.min(available) || plan.parts().len() == MAX_SEGMENTS);
+        plan.truncate(total / 3);
+        check(&plan);
+        prop_assert_eq!(plan.total(), total / 3);
+        plan.truncate(0);
+        prop_assert!(plan.parts().is_empty());
+    }
+}
+
+#[test]
+fn mass_storage_request_of_120_kib() {
+    let transfer = Transfer::new(Shape::Stream, Direction::In, 120 * 1024, 512);
+    assert_eq!(
+        run(transfer, MAX_TRANSFER),
+        [(0, 65536), (65536, 120 * 1024 - 65536)]
+    );
+}
+
+#[test]
+fn a_short_piece_ends_a_transfer() {
+    let mut transfer = Transfer::new(Shape::Stream, Direction::In, 200_000, 512).short_not_ok(true);
+    transfer.sent(65_536);
+    assert!(transfer.next_piece().is_none(), "not before the answer");
+    transfer.answered(65_536, 65_536, 0);
+    assert_eq!(transfer.next_piece(), Some((65_536, 65_536)));
+    transfer.sent(65_536);
+    transfer.answered(65_536, 100, 0);
+    assert!(transfer.next_piece().is_none());
+    assert_eq!(transfer.finished(), Some((-121, 65_636)));
+}
+
+#[test]
+fn a_failed_piece_ends_a_transfer_and_its_followers() {
+    let mut transfer = Transfer::new(Shape::Stream, Direction::Out, 200_000, 512);
+    transfer.sent(65_536);
+    transfer.sent(65_536);
+    transfer.answered(65_536, 1024, -32);
+    assert!(transfer.ended_early() && !transfer.unsent());
+    assert!(transfer.finished().is_none());
+    transfer.answered(65_536, 0, -108);
+    assert_eq!(transfer.finished(), Some((-32, 1024)));
+}
+
+#[test]
+fn control_is_never_cut() {
+    let transfer = Transfer::new(Shape::Control, Direction::In, 65_535, 64);
+    assert_eq!(transfer.next_piece(), Some((0, 65_535)));
+    assert_eq!(transfer.cut(61_440), None);
+    assert_eq!(transfer.cut(65_536), Some(65_535));
+}
