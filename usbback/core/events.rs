@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the guest has to be told about one port.
+//!
+//! The conn ring may be full, and a device may come and go meanwhile. However
+//! often it does, two events are enough: that the old one is gone, and what is
+//! there now. So nothing has to be stored per event, and nothing is lost.
+
+use usbif::Speed;
+
+/// The connection events of one port that are still to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// What the guest has been told last.
+    told: Speed,
+    /// What is true.
+    now: Speed,
+    /// Since then the port has been empty.
+    gap: bool,
+}
+
+impl Events {
+    /// Nothing told, nothing there.
+    pub const EMPTY: Self = Self {
+        told: Speed::None,
+        now: Speed::None,
+        gap: false,
+    };
+
+    /// A device has come, [`Speed::None`]: has gone. A device that comes has
+    /// not been there before, also when the port was not seen empty.
+    pub fn set(&mut self, speed: Speed) {
+        self.now = speed;
+        self.gap = true;
+    }
+
+    /// The next event to send.
+    #[must_use]
+    pub fn peek(&self) -> Option<Speed> {
+        if self.gap && self.told != Speed::None {
+            Some(Speed::None)
+        } else if self.told != self.now {
+            Some(self.now)
+        } else {
+            None
+        }
+    }
+
+    /// The event of [`Self::peek`] has been sent.
+    pub fn sent(&mut self) {
+        if let Some(speed) = self.peek() {
+            self.told = speed;
+            self.gap = false;
+        }
+    }
+
+    /// A new frontend, which knows nothing.
+    pub fn forget(&mut self) {
+        self.told = Speed::None;
+        self.gap = false;
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A port of the guest's root hub, as the guest's requests see it.
+//!
+//! The guest gives its device an address; the device keeps the host's. A port
+//! reset has no message of its own on the wire. It shows as a request to
+//! address 0 on a port whose device had an address, and becomes a real reset.
+//!
+//! Operations of the host's USB core run elsewhere and take time, one at a time
+//! for each device. Control requests to endpoint 0 that come meanwhile wait
+//! behind it in order; other endpoints do not wait for them.
+
+use crate::{Index, Meaning, Operation, SLOTS};
+use usbif::{Kind, Status, Submit};
+
+/// The address that the guest has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Address {
+    /// None yet: the device is as the host left it, a request to 0 is fine.
+    Fresh,
+    /// None, but somebody has used the device before: a request to 0 resets it.
+    Used,
+    /// This one, 1..=127.
+    Given(u8),
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the request in this slot to the device.
+    Submit(Index),
+    /// Answer it.
+    Answer(Index, Status),
+    /// Have the USB core do this, then call [`Port::done`]. Answer the request,
+    /// if there is one, with the result.
+    Run(Option<Index>, Operation),
+}
+
+/// A port: empty, or with the device `D`.
+#[derive(Debug)]
+pub enum Port<D> {
+    /// Nothing there, or nothing any more.
+    Empty,
+    /// A device.
+    Attached {
+        /// It.
+        device: D,
+        /// What the guest has done to it.
+        guest: Guest,
+    },
+}
+
+/// What the guest has done to the device on a port, and what it waits for.
+#[derive(Debug)]
+pub struct Guest {
+    address: Address,
+    /// An operation of the USB core runs.
+    busy: bool,
+    /// What waits for its end, in order, without gaps.
+    queue: [Option<Waiting>; SLOTS],
+}
+
+/// A request whose turn has not come.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    slot: Index,
+    /// A port reset comes first.
+    reset: bool,
+    turn: Turn,
+}
+
+/// What happens when its turn comes.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Submit,
+    Answer(Status),
+    Run(Operation),
+}
+
+impl<D> Port<D> {
+    /// A port with a device. `used`: not as the host has set it up.
+    pub fn attach(device: D, used: bool) -> Self {
+        Self::Attached {
+            device,
+            guest: Guest {
+                address: if used { Address::Used } else { Address::Fresh },
+                busy: false,
+                queue: [None; SLOTS],
+            },
+        }
+    }
+
+    /// The device.
+    pub fn device(&self) -> Option<&D> {
+        match self {
+            Self::Empty => None,
+            Self::Attached { device, .. } => Some(device),
+        }
+    }
+
+    /// Decides about the request in `slot`. None: it waits.
+    pub fn request(&mut self, slot: Index, submit: &Submit) -> Option<Verdict> {
+        match self {
+            Self::Empty => Some(Verdict::Answer(slot, Status::NoDevice)),
+            Self::Attached { guest, .. } => guest.request(slot, submit),
+        }
+    }
+
+    /// The operation has ended. Says what comes next; unless that is another
+    /// operation, call again until there is nothing.
+    pub fn done(&mut self) -> Option<Verdict> {
+        match self {
+            Self::Empty => None,
+            Self::Attached { guest, .. } => guest.done(),
+        }
+    }
+
+    /// Forgets the request in `slot`; false if it does not wait here.
+    pub fn withdraw(&mut self, slot: Index) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::Attached { guest, .. } => guest.withdraw(slot),
+        }
+    }
+
+    /// Empties the port; says which requests have waited.
+    pub fn detach(&mut self) -> impl Iterator<Item = Index> {
+        let queue = match core::mem::replace(self, Self::Empty) {
+            Self::Empty => [None; SLOTS],
+            Self::Attached { guest, .. } => guest.queue,
+        };
+        queue.into_iter().flatten().map(|waiting| waiting.slot)
+    }
+}
+
+impl Guest {
+    fn request(&mut self, slot: Index, submit: &Submit) -> Option<Verdict> {
+        let setup = match &submit.kind {
+            Kind::Control(setup) if submit.endpoint == 0 => setup,
+            _ if self.address == Address::Given(submit.device) => {
+                return Some(Verdict::Submit(slot));
+            }
+            _ => return Some(Verdict::Answer(slot, Status::NoDevice)),
+        };
+        let reset = match (submit.device, self.address) {
+            (0, Address::Fresh) => false,
+            (0, Address::Used | Address::Given(_)) => {
+                self.address = Address::Fresh;
+                true
+            }
+            (address, Address::Given(given)) if address == given => false,
+            _ => return Some(Verdict::Answer(slot, Status::NoDevice)),
+        };
+        let turn = match Meaning::of(setup) {
+            Meaning::SetAddress(address) => {
+                self.address = match address {
+                    0 => Address::Fresh,
+                    address => Address::Given(address),
+                };
+                Turn::Answer(Status::Ok)
+            }
+            Meaning::Core(operation) => Turn::Run(operation),
+            Meaning::Device => Turn::Submit,
+            Meaning::Answer(status) => Turn::Answer(status),
+        };
+        let waiting = Waiting { slot, reset, turn };
+        if self.busy {
+            // There are as many places as slots, and a slot waits once.
+            if let Some(place) = self.queue.iter_mut().find(|place| place.is_none()) {
+                *place = Some(waiting);
+            }
+            return None;
+        }
+        Some(self.start(waiting))
+    }
+
+    fn start(&mut self, waiting: Waiting) -> Verdict {
+        let slot = waiting.slot;
+        if waiting.reset {
+            self.queue.rotate_right(1);
+            let [first, ..] = &mut self.queue;
+            *first = Some(Waiting {
+                reset: false,
+                ..waiting
+            });
+            self.busy = true;
+            return Verdict::Run(None, Operation::Reset);
+        }
+        match waiting.turn {
+            Turn::Submit => Verdict::Submit(slot),
+            Turn::Answer(status) => Verdict::Answer(slot, status),
+            Turn::Run(operation) => {
+                self.busy = true;
+                Verdict::Run(Some(slot), operation)
+            }
+        }
+    }
+
+    fn done(&mut self) -> Option<Verdict> {
+        self.busy = false;
+        let [first, ..] = &mut self.queue;
+        let next = first.take()?;
+        self.queue.rotate_left(1);
+        Some(self.start(next))
+    }
+
+    fn withdraw(&mut self, slot: Index) -> bool {
+        let found = self
+            .queue
+            .iter()
+            .position(|place| place.is_some_and(|waiting| waiting.slot == slot));
+        let Some(rest) = found.and_then(|at| self.queue.get_mut(at..)) else {
+            return false;
+        };
+        // The reset that it asked for is still due, but nobody may be left to
+        // wait for it: then the next request to address 0 asks again.
+        let reset = rest
+            .first()
+            .is_some_and(|place| place.is_some_and(|waiting| waiting.reset));
+        rest.rotate_left(1);
+        if let Some(last) = rest.last_mut() {
+            *last = None;
+        }
+        if reset {
+            match rest.first_mut() {
+                Some(Some(next)) => next.reset = true,
+                _ if self.address == Address::Fresh => self.address = Address::Used,
+                _ => {}
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a guest is told when the host did not even start a transfer, or when
+//! an operation that the host ran on the guest's behalf failed.
+
+use usbif::Status;
+
+const ENOENT: i32 = 2;
+const EINVAL: i32 = 22;
+const EMSGSIZE: i32 = 90;
+const ESHUTDOWN: i32 = 108;
+const EHOSTUNREACH: i32 = 113;
+
+/// The wire's status for an error of the host's USB core, a negative errno, at
+/// submission. Differs from [`Status::from_urb`], where -ENOENT means killed: at
+/// submission it means that there is no such endpoint.
+#[must_use]
+pub const fn refused(errno: i32) -> Status {
+    match errno.saturating_neg() {
+        ENOENT | EINVAL | EMSGSIZE => Status::Invalid,
+        // The port was closed under the request: reset, suspend, unplug.
+        ESHUTDOWN | EHOSTUNREACH => Status::Shutdown,
+        _ => Status::from_urb(errno),
+    }
+}

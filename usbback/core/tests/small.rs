@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The smaller decisions, each against a model or a table.
+
+use proptest::prelude::*;
+use std::collections::HashMap;
+use usbback_core::*;
+use usbif::*;
+
+fn segments() -> impl Strategy<Value = Segments> {
+    let segment = (any::<u32>(), 1u16..=4096).prop_flat_map(|(gref, length)| {
+        (0..=4096 - length).prop_map(move |offset| Segment {
+            gref,
+            offset,
+            length,
+        })
+    });
+    prop::collection::vec(segment, 0..=16).prop_map(|list| {
+        let mut out = Segments::EMPTY;
+        for segment in list {
+            out.push(segment).unwrap();
+        }
+        out
+    })
+}
+
+proptest! {
+    /// Byte by byte: each byte of the range once, in order, in the right place.
+    #[test]
+    fn pieces_cover_the_range(segments in segments(), a in 0u32..70_000, b in 0u32..70_000) {
+        let (from, to) = (a.min(b), a.max(b));
+        let bytes: Vec<(u32, u16)> = segments
+            .as_slice()
+            .iter()
+            .flat_map(|s| (s.offset..s.offset + s.length).map(|at| (s.gref, at)))
+            .collect();
+        let mut at = from as usize;
+        for piece in pieces(&segments, from, to) {
+            prop_assert!(piece.length > 0);
+            prop_assert!(piece.local + piece.length <= PAGE_SIZE);
+            prop_assert!(piece.foreign + piece.length <= PAGE_SIZE);
+            for n in 0..piece.length {
+                prop_assert_eq!(bytes[at], (piece.gref, piece.foreign + n));
+                prop_assert_eq!(at, piece.page * 4096 + usize::from(piece.local + n));
+                at += 1;
+            }
+        }
+        let end = (to as usize).min(bytes.len()).max(from as usize);
+        prop_assert_eq!(at, end);
+        prop_assert!(pieces(&segments, from, to).count() <= 32);
+    }
+
+    /// The guest sees the last state in the end, and every device that came as
+    /// new: between two devices there is an event that the port is empty.
+    #[test]
+    fn events_lose_nothing(history in prop::collection::vec((0u8..4, any::<bool>()), 0..40)) {
+        let mut events = Events::EMPTY;
+        let mut told = Vec::new();
+        let mut now = Speed::None;
+        let drain = |events: &mut Events, told: &mut Vec<Speed>| {
+            for _ in 0..3 {
+                if let Some(speed) = events.peek() {
+                    told.push(speed);
+                    events.sent();
+                }
+            }
+            assert_eq!(events.peek(), None, "never more than two");
+        };
+        for (speed, look) in history {
+            now = Speed::from_wire(speed).unwrap();
+            events.set(now);
+            if look {
+                drain(&mut events, &mut told);
+                prop_assert_eq!(told.last().copied().unwrap_or(Speed::None), now);
+            }
+        }
+        drain(&mut events, &mut told);
+        prop_assert_eq!(told.last().copied().unwrap_or(Speed::None), now);
+        for pair in told.windows(2) {
+            prop_assert!((pair[0] == Speed::None) != (pair[1] == Speed::None));
+        }
+        events.forget();
+        prop_assert_eq!(events.peek(), (now != Speed::None).then_some(now));
+    }
+
+    #[test]
+    fn slots_are_a_small_map(script in prop::collection::vec((0u16..24, any::<bool>()), 0..200)) {
+        let mut slots = Slots::default();
+        let mut model: HashMap<u16, (Index, usize)> = HashMap::new();
+        for (step, (id, insert)) in script.into_iter().enumerate() {
+            if insert {
+                match slots.insert(id, step) {
+                    Ok(index) => { prop_assert!(model.insert(id, (index, step)).is_none()); }
+                    Err(NoSlot::Duplicate) => prop_assert!(model.contains_key(&id)),
+                    Err(NoSlot::Full) => prop_assert_eq!(model.len(), SLOTS),
+                }
+            } else if let Some((index, value)) = model.remove(&id) {
+                prop_assert_eq!(slots.find(id), Some(index));
+                prop_assert_eq!(slots.get(index), Some(&value));
+                prop_assert_eq!(slots.get_mut(index).copied(), Some(value));
+                prop_assert_eq!(slots.remove(index), Some((id, value)));
+            } else {
+                prop_assert_eq!(slots.find(id), None);
+            }
+            prop_assert_eq!(slots.used().count(), model.len());
+        }
+    }
+
+    #[test]
+    fn interfaces_are_a_set(numbers in prop::collection::btree_set(any::<u8>(), 0..40), gone: u8) {
+        let mut set = Interfaces::default();
+        set.insert(9, gone.wrapping_add(1));
+        for &number in &numbers {
+            set.insert(1, number);
+        }
+        let mut model = numbers;
+        if model.is_empty() {
+            return Ok(());
+        }
+        prop_assert_eq!(set.configuration(), 1);
+        set.remove(gone);
+        model.remove(&gone);
+        prop_assert!(set.iter().eq(model.iter().copied()));
+        prop_assert_eq!(set.is_empty(), model.is_empty());
+    }
+}
+
+#[test]
+fn speeds() {
+    use HostSpeed::*;
+    let fit = |speed, version| unfit(false, speed, version);
+    assert_eq!(fit(Low, Some(Version::Usb1)), Ok(Speed::Low));
+    assert_eq!(fit(Full, None), Ok(Speed::Full));
+    assert_eq!(fit(High, Some(Version::Usb2)), Ok(Speed::High));
+    assert_eq!(fit(High, None), Ok(Speed::High));
+    assert_eq!(fit(High, Some(Version::Usb1)), Err(Unfit::HighSpeed));
+    assert_eq!(fit(Super, None), Err(Unfit::SuperSpeed));
+    assert_eq!(fit(Unknown, None), Err(Unfit::UnknownSpeed));
+    assert_eq!(unfit(true, High, None), Err(Unfit::Hub));
+    for why in [
+        Unfit::Hub,
+        Unfit::SuperSpeed,
+        Unfit::HighSpeed,
+        Unfit::UnknownSpeed,
+    ] {
+        assert!(!why.reason().is_empty());
+    }
+    assert_eq!(Version::new(0), None);
+    assert_eq!(Version::new(1), Some(Version::Usb1));
+    assert_eq!(Version::new(2), Some(Version::Usb2));
+    assert_eq!(Version::new(3), None);
+}
+
+#[test]
+fn dialects() {
+    let all = References {
+        urb_ring: Some(1),
+        conn_ring: Some(2),
+        ring: Some(3),
+        event_channel: Some(4),
+    };
+    assert_eq!(
+        all.dialect(),
+        Ok(Dialect::Usbif {
+            urb_ring: 1,
+            conn_ring: 2,
+            event_channel: 4
+        })
+    );
+    let without = |change: fn(&mut References)| {
+        let mut references = all;
+        change(&mut references);
+        references.dialect()
+    };
+    assert_eq!(
+        without(|r| r.event_channel = None),
+        Err(Incomplete("event-channel"))
+    );
+    assert_eq!(
+        without(|r| r.conn_ring = None),
+        Err(Incomplete("conn-ring-ref"))
+    );
+    assert_eq!(
+        without(|r| r.urb_ring = None),
+        Ok(Dialect::Old {
+            ring: 3,
+            event_channel: 4
+        })
+    );
+    assert_eq!(
+        References::default().dialect(),
+        Err(Incomplete("event-channel"))
+    );
+}
+
+#[test]
+fn refusals() {
+    assert_eq!(refused(-2), Status::Invalid);
+    assert_eq!(refused(-108), Status::Shutdown);
+    assert_eq!(refused(-19), Status::NoDevice);
+    assert_eq!(refused(-12), Status::IoError);
+    assert_eq!(refused(-32), Status::Stall);
+}
+
+#[test]
+fn handshake() {
+    use Other::*;
+    for online in [false, true] {
+        assert_eq!(next_move(Ready, Own::Waiting, online), Move::Connect);
+        assert_eq!(next_move(Ready, Own::Mapped, online), Move::Stay);
+        assert_eq!(next_move(Gone, Own::Mapped, online), Move::Vanish);
+        assert_eq!(next_move(Closing, Own::Mapped, online), Move::Close);
+    }
+    assert_eq!(next_move(Starting, Own::Waiting, true), Move::Stay);
+    assert_eq!(next_move(Starting, Own::Waiting, false), Move::End);
+    assert_eq!(next_move(Starting, Own::Mapped, true), Move::Restart);
+    assert_eq!(next_move(Closed, Own::Mapped, true), Move::Restart);
+    assert_eq!(next_move(Closed, Own::Ended, true), Move::Restart);
+    assert_eq!(next_move(Closed, Own::Waiting, true), Move::Stay);
+    assert_eq!(next_move(Closed, Own::Mapped, false), Move::End);
+}
