@@ -8,9 +8,15 @@ pub mod device;
 pub mod driver;
 pub mod driver_files;
 pub mod endpoint;
+pub mod hcd;
+mod hcd_table;
+pub mod hcd_urb;
 pub mod interface;
 pub mod lock;
 pub mod notify;
 pub mod port;
 pub mod urb;
 pub mod urb_buffer;
+
+/// Prefix of this crate's own log lines.
+const __LOG_PREFIX: &[u8] = b"pvusb\0";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What bindgen reads: the kernel's Xen and USB host controller interfaces. */
+#include <linux/scatterlist.h>
 #include <linux/usb.h>
 #include <linux/usb/hcd.h>
 #include <xen/xen.h>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/ratelimit.h>
+#include <linux/scatterlist.h>
 #include <linux/string.h>
 #include <linux/usb.h>
 #include <xen/page.h>
@@ -90,4 +92,26 @@ void pvusb_helper_usb_unlock_device(struct usb_device *udev)
 struct page *pvusb_helper_virt_to_page(const void *addr)
 {
 	return virt_to_page(addr);
+}
+
+struct scatterlist *pvusb_helper_sg_next(struct scatterlist *entry)
+{
+	return sg_next(entry);
+}
+
+/* An entry may be longer than a page, if its pages follow each other. */
+struct page *pvusb_helper_sg_nth_page(struct scatterlist *entry, size_t n)
+{
+	return sg_page(entry) + n;
+}
+
+/* NULL for vmalloc and module memory, stacks and the like. */
+struct page *pvusb_helper_linear_page(const void *address)
+{
+	return virt_addr_valid(address) ? virt_to_page(address) : NULL;
+}
+
+int pvusb_helper_dma_set_masks(struct device *dev)
+{
+	return dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
 }

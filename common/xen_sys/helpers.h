@@ -31,4 +31,12 @@ void pvusb_helper_usb_lock_device(struct usb_device *udev);
 void pvusb_helper_usb_unlock_device(struct usb_device *udev);
 struct page *pvusb_helper_virt_to_page(const void *addr);
 
+/* For common/usb, being a host controller. */
+struct scatterlist;
+
+struct scatterlist *pvusb_helper_sg_next(struct scatterlist *entry);
+struct page *pvusb_helper_sg_nth_page(struct scatterlist *entry, size_t n);
+struct page *pvusb_helper_linear_page(const void *address);
+int pvusb_helper_dma_set_masks(struct device *dev);
+
 #endif

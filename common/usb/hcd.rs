@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Being a USB host controller.
+//!
+//! C header: `include/linux/usb/hcd.h`. The driver implements
+//! [`HostController`]; [`Hcd`] registers it as a bus of its own.
+//!
+//! # The rules of the core, and how they are kept here
+//!
+//! * A URB is linked to its endpoint, checked before an unlink, and taken off
+//!   its endpoint under the controller's own lock, interrupts off. So the lock
+//!   is part of the abstraction: the callbacks for URBs run under it, and a URB
+//!   can only be given back through a [`Locked`].
+//! * A URB is given back without the lock. [`Locked`] collects those that are
+//!   done and gives them back after unlocking, in order. Their completions run
+//!   later, in the core's own work (`HCD_BH`).
+//! * What `urb_enqueue` accepts is given back exactly once. [`Urb`] cannot be
+//!   copied, and giving back consumes it.
+//! * No callback runs after `usb_remove_hcd()`, which dropping [`Hcd`] calls.
+//!
+//! Lock order: the controller's lock, then the core's own (`hcd_urb_list_lock`
+//! inside, giveback's after it). The core's root hub lock is taken before ours
+//! by `usb_hcd_poll_rh_status()`, so [`Handle`]'s methods are called without
+//! the lock.
+
+use crate::hcd_table;
+use crate::hcd_urb::{Key, Urb};
+use core::{mem::ManuallyDrop, ptr, ptr::NonNull};
+use kernel::{
+    device,
+    error::to_result,
+    interrupt::local_interrupt_disable,
+    prelude::*,
+    sync::{lock::spinlock::SpinLockIrqGuard, Arc, SpinLockIrq},
+};
+use xen_sys::bindings;
+
+/// What a root hub answers to the hub class.
+pub enum HubAnswer {
+    /// Bytes of the answer.
+    Bytes(usize),
+    /// The hub stalls.
+    Stall,
+}
+
+/// A host controller's driver. All callbacks may run concurrently, but for the
+/// lock that those with a [`Locked`] hold.
+pub trait HostController: Send + Sync + Sized + 'static {
+    /// What the controller's lock protects.
+    type State: Send + 'static;
+
+    /// Short name, for `/sys/kernel/debug/usb/devices` and the log.
+    const NAME: &'static CStr;
+    /// Product name of the root hub of a USB 2 controller.
+    const PRODUCT_USB20: &'static CStr;
+    /// Product name of the root hub of a USB 1.1 controller.
+    const PRODUCT_USB11: &'static CStr;
+
+    /// The lock.
+    fn state(&self) -> &SpinLockIrq<Self::State>;
+
+    /// Takes a URB over, to be given back later. The URB is linked to its
+    /// endpoint. Atomic context.
+    ///
+    /// # Errors
+    ///
+    /// The URB comes back, and the submission fails with that error.
+    fn enqueue(
+        &self,
+        locked: &mut Locked<'_, Self>,
+        urb: Urb,
+    ) -> core::result::Result<(), (Error, Urb)>;
+
+    /// The URB that `enqueue` has given this key shall be given back soon, with
+    /// the status that the core has noted in it. It has not been given back,
+    /// and this is called once for it. Atomic context.
+    fn dequeue(&self, locked: &mut Locked<'_, Self>, key: Key);
+
+    /// What the driver does when the lock is free again after `enqueue` or
+    /// `dequeue`, such as to ring a doorbell. Atomic context.
+    fn after(&self) {}
+
+    /// The endpoint for which `enqueue` has set this key goes away. All its
+    /// URBs have been given back.
+    fn endpoint_disabled(&self, locked: &mut Locked<'_, Self>, key: Key);
+
+    /// A request of the hub class to the root hub.
+    fn hub_control(
+        &self,
+        locked: &mut Locked<'_, Self>,
+        request: u16,
+        value: u16,
+        index: u16,
+        answer: &mut [u8],
+    ) -> HubAnswer;
+
+    /// The bitmap of ports that have changed; returns its length, 0 when none
+    /// has. Atomic context.
+    fn hub_status(&self, locked: &mut Locked<'_, Self>, answer: &mut [u8]) -> usize;
+
+    /// Number of the current frame, of which the low 11 bits are used.
+    fn frame_number(&self) -> u32;
+
+    /// All devices are suspended; the root hub too from now on.
+    fn bus_suspend(&self, _locked: &mut Locked<'_, Self>) -> Result {
+        Ok(())
+    }
+
+    /// The root hub works again.
+    fn bus_resume(&self, _locked: &mut Locked<'_, Self>) -> Result {
+        Ok(())
+    }
+
+    /// The controller is being removed, its devices are gone: gives back what
+    /// there still is.
+    fn stop(&self, locked: &mut Locked<'_, Self>);
+}
+
+/// The controller's state, locked, and the URBs that are done.
+pub struct Locked<'a, T: HostController> {
+    // `None` only while being dropped.
+    state: ManuallyDrop<SpinLockIrqGuard<'a, T::State>>,
+    /// URBs to give back, linked through `urb_list`, which is theirs again once
+    /// they are off their endpoint.
+    first: *mut bindings::urb,
+    last: *mut bindings::urb,
+}
+
+impl<'a, T: HostController> Locked<'a, T> {
+    /// Locks a controller. From any context.
+    pub fn new(controller: &'a T) -> Self {
+        Self {
+            state: ManuallyDrop::new(controller.state().lock()),
+            first: ptr::null_mut(),
+            last: ptr::null_mut(),
+        }
+    }
+
+    /// Gives a URB back when the lock is dropped, with `actual` bytes moved and
+    /// that status, unless it was unlinked: then with the unlink's.
+    pub fn give_back(&mut self, urb: Urb, status: i32, actual: u32) {
+        let raw = urb.into_raw().as_ptr();
+        // SAFETY: A `Urb` is one that `enqueue` has accepted and that has not
+        // been given back, so it is valid and linked to its endpoint, and its
+        // `dev` and bus are. We hold the controller's lock with interrupts off.
+        unsafe {
+            bindings::usb_hcd_unlink_urb_from_ep(hcd_of(raw), raw);
+            (*raw).actual_length = actual;
+            // As giveback would: the unlink's status goes before ours.
+            if (*raw).unlinked == 0 {
+                (*raw).unlinked = status;
+            }
+            (*raw).urb_list.next = ptr::null_mut();
+        }
+        if self.last.is_null() {
+            self.first = raw;
+        } else {
+            // SAFETY: `last` is a URB of ours that has not been given back.
+            unsafe { (*self.last).urb_list.next = &raw mut (*raw).urb_list };
+        }
+        self.last = raw;
+    }
+}
+
+impl<T: HostController> core::ops::Deref for Locked<'_, T> {
+    type Target = T::State;
+
+    fn deref(&self) -> &T::State {
+        &self.state
+    }
+}
+
+impl<T: HostController> core::ops::DerefMut for Locked<'_, T>
+where
+    T::State: Unpin,
+{
+    fn deref_mut(&mut self) -> &mut T::State {
+        &mut self.state
+    }
+}
+
+impl<T: HostController> Drop for Locked<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: Dropped here only, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.state) };
+        if self.first.is_null() {
+            return;
+        }
+        // Giveback takes a lock that it also takes in a softirq.
+        let _off = local_interrupt_disable();
+        let mut urb = self.first;
+        while !urb.is_null() {
+            // SAFETY: The URB was put on the list by `give_back`; giving it
+            // back ends our access to it, so the link is read before.
+            unsafe {
+                let next = (*urb).urb_list.next;
+                let link = &raw mut (*urb).urb_list;
+                (*link).next = link;
+                (*link).prev = link;
+                bindings::usb_hcd_giveback_urb(hcd_of(urb), urb, 0);
+                urb = if next.is_null() {
+                    ptr::null_mut()
+                } else {
+                    kernel::container_of!(next, bindings::urb, urb_list)
+                };
+            }
+        }
+    }
+}
+
+/// The controller that a URB was submitted to.
+///
+/// # Safety
+///
+/// `urb` must be a valid URB that a controller has accepted.
+unsafe fn hcd_of(urb: *mut bindings::urb) -> *mut bindings::usb_hcd {
+    // SAFETY: By this function's contract; a device's bus is the `self` of a
+    // `struct usb_hcd`.
+    unsafe { kernel::container_of!((*(*urb).dev).bus, bindings::usb_hcd, self_) }
+}
+
+/// A counted reference to a controller, for what tells the core news. Its
+/// methods are harmless after the controller has been removed. They must be
+/// called without the controller's lock.
+pub struct Handle<T: HostController> {
+    raw: NonNull<bindings::usb_hcd>,
+    // What the callbacks reach must live while one of our calls may make them.
+    controller: Arc<T>,
+}
+
+// SAFETY: The core's functions may be called by any thread.
+unsafe impl<T: HostController> Send for Handle<T> {}
+// SAFETY: As above.
+unsafe impl<T: HostController> Sync for Handle<T> {}
+
+impl<T: HostController> Handle<T> {
+    /// Ports have changed: the core shall ask for the root hub's status. From
+    /// any context.
+    pub fn poll_root_hub(&self) {
+        // SAFETY: The reference keeps the structure. A controller that is not
+        // running is not asked; `hub_status_data` finds the driver, which
+        // `controller` keeps.
+        unsafe { bindings::usb_hcd_poll_rh_status(self.raw.as_ptr()) };
+    }
+
+    /// As [`Self::poll_root_hub`], for a root hub that is suspended: it is
+    /// resumed first. From any context.
+    pub fn wake_root_hub(&self) {
+        // SAFETY: As in `poll_root_hub`. Without a registered root hub nothing
+        // is done.
+        unsafe { bindings::usb_hcd_resume_root_hub(self.raw.as_ptr()) };
+    }
+}
+
+impl<T: HostController> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: The reference that `self` has keeps the structure.
+        unsafe { bindings::usb_get_hcd(self.raw.as_ptr()) };
+        Self {
+            raw: self.raw,
+            controller: self.controller.clone(),
+        }
+    }
+}
+
+impl<T: HostController> Drop for Handle<T> {
+    fn drop(&mut self) {
+        // SAFETY: A reference is ours to drop.
+        unsafe { bindings::usb_put_hcd(self.raw.as_ptr()) };
+    }
+}
+
+/// A host controller. Dropping it disconnects its devices and removes it from
+/// the system; that sleeps, and waits for the URBs of its devices: those that
+/// the driver cannot finish it must have given back, or be about to.
+pub struct Hcd<T: HostController> {
+    handle: Handle<T>,
+    added: bool,
+}
+
+impl<T: HostController> Hcd<T> {
+    /// Makes a controller, with `parent` as its device. It is not in use before
+    /// [`Self::add`].
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` USB is disabled on this kernel's command line, `ENOMEM`.
+    pub fn new(parent: &device::Device, usb20: bool, controller: Arc<T>) -> Result<Self> {
+        // SAFETY: No requirements.
+        if unsafe { bindings::usb_disabled() } != 0 {
+            return Err(ENODEV);
+        }
+        // CAST: `Device` is a transparent wrapper of the C type.
+        let parent = ptr::from_ref(parent).cast_mut().cast::<bindings::device>();
+        let table = if usb20 {
+            hcd_table::usb20::<T>()
+        } else {
+            hcd_table::usb11::<T>()
+        };
+        // The function stores its result in the device's driver data. There,
+        // the driver core keeps the Rust driver's data and would take the one
+        // for the other, in callbacks and when it frees it. So it gets a
+        // device that nobody looks at; the real one is filled in afterwards.
+        let mut decoy = KBox::new(bindings::device::default(), GFP_KERNEL)?;
+        // SAFETY: The table lives for ever. Of the device, the function only
+        // stores the pointer and sets the driver data. The name is the
+        // parent's, which outlives the controller.
+        let raw = NonNull::new(unsafe {
+            let name = (*parent).kobj.name;
+            bindings::usb_create_hcd(table, &raw mut *decoy, name)
+        })
+        .ok_or(ENOMEM)?;
+        let handle = Handle {
+            raw,
+            controller: controller.clone(),
+        };
+        let hcd = raw.as_ptr();
+        // SAFETY: The structure is new and only known here. The private data
+        // has room for a pointer; it is a count of the `Arc`, which is dropped
+        // with the `Hcd`. The parent may be used while it is bound, which the
+        // caller, a driver bound to it, sees to.
+        unsafe {
+            (*hcd).self_.controller = parent;
+            (*hcd).self_.sysdev = parent;
+            hcd_table::set_controller(hcd, controller);
+            // Lists are taken as they come.
+            (*hcd).self_.sg_tablesize = u32::MAX;
+            // No message of the interface says that a device wants to wake up.
+            (*hcd).set_cant_recv_wakeups(1);
+            // Class drivers allocate their buffers through this device.
+            to_result(bindings::pvusb_helper_dma_set_masks(parent))?;
+        }
+        Ok(Self {
+            handle,
+            added: false,
+        })
+    }
+
+    /// Registers the controller and its root hub. Callbacks run from now on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `E2BIG` too many busses.
+    pub fn add(&mut self) -> Result {
+        // SAFETY: The controller is complete and has not been added.
+        to_result(unsafe { bindings::usb_add_hcd(self.handle.raw.as_ptr(), 0, 0) })?;
+        self.added = true;
+        Ok(())
+    }
+
+    /// A reference for telling news.
+    #[must_use]
+    pub fn handle(&self) -> Handle<T> {
+        self.handle.clone()
+    }
+
+    /// Number of the bus.
+    #[must_use]
+    pub fn bus_number(&self) -> i32 {
+        // SAFETY: The structure is valid; the number does not change.
+        unsafe { (*self.handle.raw.as_ptr()).self_.busnum }
+    }
+}
+
+impl<T: HostController> Drop for Hcd<T> {
+    fn drop(&mut self) {
+        let hcd = self.handle.raw.as_ptr();
+        if self.added {
+            // SAFETY: It has been added and is removed once.
+            unsafe { bindings::usb_remove_hcd(hcd) };
+        }
+        // Callbacks that a `Handle` still causes find the driver through the
+        // pointer, which stays where it is; the `Handle` keeps the driver.
+        //
+        // SAFETY: The count was given by `new`, and is dropped once.
+        unsafe { hcd_table::put_controller::<T>(hcd) };
+    }
+}

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A URB in the hands of the host controller, and the memory it points to.
+//!
+//! The core does not map it for us, so a buffer may be anything that class
+//! drivers use: the kernel's linear map, a scatter-gather list, vmalloc memory,
+//! the module's own data, even a stack. Only whole pages that can be held by a
+//! reference are ever shown to the outside; everything else is copied.
+
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{
+    page::{Page, PAGE_SIZE},
+    prelude::*, //
+};
+use xen_sys::{bindings, HeldPage};
+
+// `page_address()` of any page: there is no memory out of the linear map.
+#[cfg(not(CONFIG_64BIT))]
+compile_error!("pages outside of the linear map are not handled");
+
+/// A number that a driver keeps in a URB or an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(pub u32);
+
+impl Key {
+    /// As a pointer that is not null.
+    fn to_pointer(self) -> *mut kernel::ffi::c_void {
+        (self.0 as usize).wrapping_add(1) as *mut kernel::ffi::c_void
+    }
+
+    fn from_pointer(pointer: *mut kernel::ffi::c_void) -> Option<Self> {
+        let number = (pointer as usize).checked_sub(1)?;
+        u32::try_from(number).ok().map(Self)
+    }
+}
+
+/// Key of a URB.
+///
+/// # Safety
+///
+/// `urb` must be a URB of the controller whose lock is held.
+pub(crate) unsafe fn urb_key(urb: *mut bindings::urb) -> Option<Key> {
+    // SAFETY: By this function's contract.
+    Key::from_pointer(unsafe { (*urb).hcpriv })
+}
+
+/// Key of an endpoint.
+///
+/// # Safety
+///
+/// `ep` must be an endpoint of the controller whose lock is held.
+pub(crate) unsafe fn endpoint_key(ep: *mut bindings::usb_host_endpoint) -> Option<Key> {
+    // SAFETY: By this function's contract.
+    Key::from_pointer(unsafe { (*ep).hcpriv })
+}
+
+/// Type of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferType {
+    /// Control.
+    Control,
+    /// Isochronous.
+    Isochronous,
+    /// Bulk.
+    Bulk,
+    /// Interrupt.
+    Interrupt,
+}
+
+/// A URB that the core has handed over. It must be given back exactly once,
+/// with [`Locked::give_back`](crate::hcd::Locked::give_back).
+///
+/// Methods that look at the buffer may be called with or without the lock.
+///
+/// # Invariants
+///
+/// The URB is linked to its endpoint and has not been given back, so that the
+/// core keeps it, its device and its endpoint. Nobody else changes the fields
+/// that are read here.
+pub struct Urb(NonNull<bindings::urb>);
+
+// SAFETY: A URB may be handled by any thread.
+unsafe impl Send for Urb {}
+// SAFETY: With a shared reference, fields are only read.
+unsafe impl Sync for Urb {}
+
+impl Urb {
+    /// # Safety
+    ///
+    /// The type's invariants must hold, and it must be the only one of it.
+    pub(crate) unsafe fn from_raw(raw: NonNull<bindings::urb>) -> Self {
+        Self(raw)
+    }
+
+    /// Ends the ownership; the caller gives it back to the core.
+    pub(crate) fn into_raw(self) -> NonNull<bindings::urb> {
+        let raw = self.0;
+        core::mem::forget(self);
+        raw
+    }
+
+    fn raw(&self) -> &bindings::urb {
+        // SAFETY: By the type's invariants. Fields that others change
+        // (counters, lists) are not read through this reference; they are
+        // plain memory of C types.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Sets the number by which the driver is asked to give this one back
+    /// early. Only with the lock held, in `enqueue`.
+    pub fn set_key(&mut self, key: Key) {
+        // SAFETY: The field is ours, under the lock.
+        unsafe { (*self.0.as_ptr()).hcpriv = key.to_pointer() };
+    }
+
+    /// The number of the endpoint, if it has been set. With the lock held.
+    #[must_use]
+    pub fn endpoint_key(&self) -> Option<Key> {
+        // SAFETY: By the type's invariants.
+        unsafe { endpoint_key(self.raw().ep) }
+    }
+
+    /// Gives the endpoint a number, until it is disabled. With the lock held.
+    pub fn set_endpoint_key(&mut self, key: Key) {
+        // SAFETY: The endpoint is valid by the type's invariants, and the field
+        // is ours, under the lock.
+        unsafe { (*self.raw().ep).hcpriv = key.to_pointer() };
+    }
+
+    fn descriptor(&self) -> &bindings::usb_endpoint_descriptor {
+        // SAFETY: The endpoint is valid by the type's invariants.
+        unsafe { &(*self.raw().ep).desc }
+    }
+
+    /// Type of the transfer.
+    #[must_use]
+    pub fn transfer_type(&self) -> TransferType {
+        match self.descriptor().bmAttributes & 0x03 {
+            0 => TransferType::Control,
+            1 => TransferType::Isochronous,
+            2 => TransferType::Bulk,
+            _ => TransferType::Interrupt,
+        }
+    }
+
+    /// Endpoint number, 0..=15.
+    #[must_use]
+    pub fn endpoint(&self) -> u8 {
+        self.descriptor().bEndpointAddress & 0x0f
+    }
+
+    /// wMaxPacketSize in bytes, without the count of further transactions.
+    #[must_use]
+    pub fn max_packet(&self) -> u16 {
+        u16::from_le(self.descriptor().wMaxPacketSize) & 0x7ff
+    }
+
+    /// Whether the data comes from the device (as usb_submit_urb() has noted).
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        self.raw().transfer_flags & bindings::URB_DIR_IN != 0
+    }
+
+    /// URB_SHORT_NOT_OK.
+    #[must_use]
+    pub fn short_not_ok(&self) -> bool {
+        self.raw().transfer_flags & bindings::URB_SHORT_NOT_OK != 0
+    }
+
+    /// URB_ZERO_PACKET.
+    #[must_use]
+    pub fn zero_packet(&self) -> bool {
+        self.raw().transfer_flags & bindings::URB_ZERO_PACKET != 0
+    }
+
+    /// Address of the device, 0..=127; 0 before it has one.
+    #[must_use]
+    pub fn device_address(&self) -> u8 {
+        (self.raw().pipe.wrapping_shr(8) & 0x7f) as u8
+    }
+
+    /// The root hub's port that leads to the device, 1..; 0 for the root hub.
+    #[must_use]
+    pub fn root_port(&self) -> u8 {
+        let mut dev = self.raw().dev;
+        // SAFETY: A device keeps its parents. The root hub has none, and only
+        // it has port number 0.
+        unsafe {
+            while !(*dev).parent.is_null() && !(*(*dev).parent).parent.is_null() {
+                dev = (*dev).parent;
+            }
+            (*dev).portnum
+        }
+    }
+
+    /// The setup packet of a control transfer.
+    #[must_use]
+    pub fn setup(&self) -> Option<[u8; 8]> {
+        let packet = self.raw().setup_packet;
+        if packet.is_null() || self.transfer_type() != TransferType::Control {
+            return None;
+        }
+        // SAFETY: A control URB has a setup packet of 8 bytes.
+        Some(unsafe { packet.cast::<[u8; 8]>().read_unaligned() })
+    }
+
+    /// Bytes of the buffer.
+    #[must_use]
+    pub fn length(&self) -> u32 {
+        self.raw().transfer_buffer_length
+    }
+
+    /// Interval between packets, in frames or microframes.
+    #[must_use]
+    pub fn interval(&self) -> u32 {
+        u32::try_from(self.raw().interval).unwrap_or(0)
+    }
+
+    /// Whether there is a buffer for what is to be moved.
+    #[must_use]
+    pub fn has_buffer(&self) -> bool {
+        let urb = self.raw();
+        self.length() == 0 || !urb.transfer_buffer.is_null() || urb.num_sgs > 0
+    }
+
+    /// The buffer from byte `at` on, in stretches that lie in one page each.
+    #[must_use]
+    pub fn stretches(&self, at: u32) -> Stretches<'_> {
+        let urb = self.raw();
+        let left = urb.transfer_buffer_length.saturating_sub(at);
+        let mut all = Stretches {
+            sg: core::ptr::null_mut(),
+            linear: core::ptr::null_mut(),
+            at: 0,
+            left,
+            _urb: PhantomData,
+        };
+        if urb.num_sgs > 0 {
+            all.sg = urb.sg;
+            all.at = at as usize;
+            all.skip_entries();
+        } else if urb.transfer_buffer.is_null() {
+            all.left = 0;
+        } else {
+            all.linear = urb.transfer_buffer.cast::<u8>().wrapping_add(at as usize);
+        }
+        all
+    }
+
+    /// Takes a reference to the page at byte `at`, which must be its first one,
+    /// so that the page can be granted. `None` when the URB does not fill the
+    /// page, or when it is of a kind that cannot be held: copy then.
+    #[must_use]
+    pub fn hold_page(&self, at: u32) -> Option<HeldPage> {
+        let stretch = self.stretches(at).next()?;
+        if !stretch.fills_page() {
+            return None;
+        }
+        let page = NonNull::new(stretch.page?)?;
+        // SAFETY: The page belongs to the URB whole, until it is given back;
+        // whoever owns the data has handed it to a device, and another domain
+        // may access it as a device may.
+        unsafe { HeldPage::hold(page) }
+    }
+
+    /// Copies `length` bytes from byte `at` of the buffer to a page.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when either range is too long; something may have been copied.
+    pub fn copy_to_page(&self, at: u32, length: u16, page: &Page, offset: usize) -> Result {
+        // SAFETY: The stretch is valid memory of the buffer, as `copy` says,
+        // and the range of the page was checked. The page may be read by others
+        // meanwhile.
+        self.copy(at, length, page, offset, |stretch, page, count| unsafe {
+            core::ptr::copy_nonoverlapping(stretch.cast_const(), page, count);
+        })
+    }
+
+    /// Copies `length` bytes from a page to byte `at` of the buffer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::copy_to_page`].
+    pub fn copy_from_page(&self, at: u32, length: u16, page: &Page, offset: usize) -> Result {
+        // SAFETY: As in `copy_to_page`. The page may be written by others
+        // meanwhile: each byte is then the one or the other.
+        self.copy(at, length, page, offset, |stretch, page, count| unsafe {
+            core::ptr::copy_nonoverlapping(page.cast_const(), stretch, count);
+        })
+    }
+
+    /// Calls `each` with pieces of the buffer, pieces of the page, and lengths.
+    fn copy(
+        &self,
+        at: u32,
+        length: u16,
+        page: &Page,
+        offset: usize,
+        each: impl Fn(*mut u8, *mut u8, usize),
+    ) -> Result {
+        let mut left = usize::from(length);
+        if offset.checked_add(left).is_none_or(|end| end > PAGE_SIZE) {
+            return Err(EINVAL);
+        }
+        // SAFETY: The page is valid and, as every page here, in the linear map.
+        let base = unsafe { bindings::pvusb_helper_page_address(page.as_ptr()) }.cast::<u8>();
+        let mut to = base.wrapping_add(offset);
+        for stretch in self.stretches(at) {
+            if left == 0 {
+                break;
+            }
+            let count = stretch.length.min(left);
+            each(stretch.address, to, count);
+            to = to.wrapping_add(count);
+            left = left.saturating_sub(count);
+        }
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(EINVAL)
+        }
+    }
+}
+
+impl Drop for Urb {
+    fn drop(&mut self) {
+        // Not unsound, but whoever unlinks it will wait for ever.
+        kernel::pr_err_once!("a URB was lost\n");
+    }
+}
+
+/// A part of a buffer that lies in one page.
+pub struct Stretch<'a> {
+    address: *mut u8,
+    /// The page, if it is one of the linear map.
+    page: Option<*mut bindings::page>,
+    length: usize,
+    _urb: PhantomData<&'a Urb>,
+}
+
+impl Stretch<'_> {
+    /// First byte, counted in the page, 0..=4095.
+    #[must_use]
+    pub fn offset(&self) -> u16 {
+        // Masked to 12 bits.
+        (self.address as usize & (PAGE_SIZE.wrapping_sub(1))) as u16
+    }
+
+    /// Bytes, 1..=4096.
+    #[must_use]
+    pub fn length(&self) -> u16 {
+        // Never more than a page.
+        self.length as u16
+    }
+
+    /// Whether it lies in a page of the linear map.
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        self.page.is_some()
+    }
+
+    fn fills_page(&self) -> bool {
+        self.offset() == 0 && self.length == PAGE_SIZE
+    }
+}
+
+/// The stretches of a buffer, in order.
+pub struct Stretches<'a> {
+    /// Current entry of the list, or null.
+    sg: *mut bindings::scatterlist,
+    /// Current byte of a buffer without a list.
+    linear: *mut u8,
+    /// Byte within the list's current entry.
+    at: usize,
+    left: u32,
+    _urb: PhantomData<&'a Urb>,
+}
+
+impl Stretches<'_> {
+    /// Goes to the entry of the list that `at` falls into.
+    fn skip_entries(&mut self) {
+        while !self.sg.is_null() {
+            // SAFETY: The entry is one of the URB's list.
+            let length = unsafe { (*self.sg).length } as usize;
+            if self.at < length {
+                return;
+            }
+            self.at = self.at.wrapping_sub(length);
+            // SAFETY: As above; null after the last.
+            self.sg = unsafe { bindings::pvusb_helper_sg_next(self.sg) };
+        }
+    }
+}
+
+impl<'a> Iterator for Stretches<'a> {
+    type Item = Stretch<'a>;
+
+    fn next(&mut self) -> Option<Stretch<'a>> {
+        if self.left == 0 {
+            return None;
+        }
+        let (address, page, room) = if self.linear.is_null() {
+            if self.sg.is_null() {
+                return None;
+            }
+            // SAFETY: The entry is one of the URB's list, and `at` lies within
+            // it, so the page is one of the entry's.
+            unsafe {
+                let start = ((*self.sg).offset as usize).wrapping_add(self.at);
+                let page = bindings::pvusb_helper_sg_nth_page(self.sg, start / PAGE_SIZE);
+                let base = bindings::pvusb_helper_page_address(page).cast::<u8>();
+                let room = ((*self.sg).length as usize).wrapping_sub(self.at);
+                (base.wrapping_add(start % PAGE_SIZE), Some(page), room)
+            }
+        } else {
+            // SAFETY: Looks at the address only.
+            let page = unsafe {
+                bindings::pvusb_helper_linear_page(self.linear.cast())
+            };
+            let page = Some(page).filter(|page| !page.is_null());
+            (self.linear, page, self.left as usize)
+        };
+        let rest_of_page = PAGE_SIZE.wrapping_sub(address as usize & PAGE_SIZE.wrapping_sub(1));
+        let length = rest_of_page.min(room).min(self.left as usize);
+        self.left = self.left.saturating_sub(length as u32);
+        if self.linear.is_null() {
+            self.at = self.at.wrapping_add(length);
+            self.skip_entries();
+        } else {
+            self.linear = self.linear.wrapping_add(length);
+        }
+        Some(Stretch {
+            address,
+            page,
+            length,
+            _urb: PhantomData,
+        })
+    }
+}
