@@ -38,6 +38,8 @@ pub struct HubPort {
     port: u8,
     /// Its address is the owner.
     owner: KBox<u64>,
+    /// Not released yet.
+    owned: bool,
 }
 
 impl HubPort {
@@ -72,6 +74,7 @@ impl HubPort {
             hub: (&**hub).into(),
             port,
             owner,
+            owned: true,
         })
     }
 
@@ -85,6 +88,48 @@ impl HubPort {
         self.port
     }
 
+    /// Releases the port under the lock of the device that is plugged in there, where the
+    /// hub's lock cannot be taken: in `disconnect`, so that whoever unbound the interface can
+    /// bind another driver as soon as that returns.
+    ///
+    /// # Errors
+    ///
+    /// The port, if the device is not on it (any more).
+    pub fn release_under(mut self, device: &LockedDevice<'_>) -> Result<(), Self> {
+        let here = device.is_attached()
+            && device.port_number() == self.port
+            && device
+                .parent()
+                .is_some_and(|hub| core::ptr::eq(&*hub, &*self.hub));
+        if !here {
+            return Err(self);
+        }
+        // SAFETY: a valid hub. Its port structures exist as long as a device on it is
+        // attached: hub_disconnect() disconnects the devices first, and that waits for the
+        // lock of this one. The owner is a word that usb_device_is_owned() reads under the
+        // *device's* lock, which is held, and that usb_hub_claim_port() only sets, under
+        // the hub's lock, after this has cleared it.
+        unsafe { self.release() };
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// The hub's lock is held, or what stands for it in `release_under`.
+    unsafe fn release(&mut self) {
+        if core::mem::take(&mut self.owned) {
+            // Nothing to do about a failure: the hub went away, and the claim with it.
+            // SAFETY: a valid device, locked by the caller's promise.
+            let _ = unsafe {
+                bindings::usb_hub_release_port(
+                    self.hub.as_raw(),
+                    self.port.into(),
+                    (&raw mut *self.owner).cast(),
+                )
+            };
+        }
+    }
+
     /// False when the hub is gone, and the claim with it.
     pub fn is_held(&self) -> bool {
         self.hub.is_attached()
@@ -93,19 +138,13 @@ impl HubPort {
 
 impl Drop for HubPort {
     fn drop(&mut self) {
-        if !self.is_held() {
+        if !self.owned || !self.is_held() {
             return;
         }
-        let hub = self.hub.lock();
-        // Nothing to do about a failure: the hub went away, and the claim with it.
-        // SAFETY: a valid device whose lock is held.
-        let _ = unsafe {
-            bindings::usb_hub_release_port(
-                hub.as_raw(),
-                self.port.into(),
-                (&raw mut *self.owner).cast(),
-            )
-        };
+        let hub = self.hub.clone();
+        let _lock = hub.lock();
+        // SAFETY: the hub's lock is held.
+        unsafe { self.release() };
     }
 }
 

@@ -250,7 +250,7 @@ impl<C: Completion> Urb<C> {
     }
 
     /// Where it completes.
-    pub fn context(&self) -> &C {
+    pub fn context(&self) -> &Arc<C> {
         &self.core.context
     }
 

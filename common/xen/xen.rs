@@ -19,6 +19,7 @@
 //! All of them should only enqueue work on an [`queue::OrderedQueue`].
 
 pub mod evtchn;
+pub mod global;
 pub mod grant;
 pub mod grant_copy;
 pub mod pages;
