@@ -1,22 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Module xen_hcd.
+//! xen-hcd: a USB host controller whose devices are plugged into another
+//! domain.
+//!
+//! The decisions are in `usbfront_core`; the modules here bring the kernel to
+//! it: `frontend.rs` the device on the xenbus, `connection.rs` what exists
+//! while it is connected, `controller.rs` the host controller, `state.rs` what
+//! its lock protects, `memory.rs` the pages that a request carries.
+//!
+//! Lock order: `Frontend::inner` (a mutex), then the controller's lock
+//! (interrupts off). Nothing is dropped under the latter that waits.
 
-use kernel::prelude::*;
+use kernel::{prelude::*, InPlaceModule};
+use xen::xenbus::Registration;
+
+mod connection;
+mod controller;
+mod frontend;
+mod memory;
+mod state;
+mod tables;
+mod transfer;
 
 module! {
-    type: Mod,
+    type: XenHcd,
     name: "xen_hcd",
     authors: ["The PVUSB developers"],
-    description: "x",
+    description: "Xen USB virtual host controller (PVUSB frontend)",
     license: "GPL",
+    alias: ["xen:vusb"],
+    params: {
+        trusted: bool {
+            default: true,
+            description: "Grant the backend whole pages of data where they lie (default on); off: copy all data through pages of our own",
+        },
+    },
 }
 
-struct Mod;
+#[pin_data]
+struct XenHcd {
+    #[pin]
+    _driver: Registration<frontend::Driver>,
+}
 
-impl kernel::Module for Mod {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let _ = xen_sys::bindings::xenbus_state_XenbusStateClosed;
-        Ok(Mod)
+impl InPlaceModule for XenHcd {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _driver <- Registration::new(c"vusb", module),
+        })
     }
+}
+
+/// Whether the module's parameter allows pages to be granted in place.
+fn trusted() -> bool {
+    module_parameters::trusted.value()
 }

@@ -63,10 +63,8 @@ pub(crate) unsafe fn put_controller<T: HostController>(hcd: Raw) {
 struct Table<T>(core::marker::PhantomData<T>);
 
 impl<T: HostController> Table<T> {
-    const USB20: &'static bindings::hc_driver =
-        &Self::table(T::PRODUCT_USB20, bindings::HCD_USB2);
-    const USB11: &'static bindings::hc_driver =
-        &Self::table(T::PRODUCT_USB11, bindings::HCD_USB11);
+    const USB20: &'static bindings::hc_driver = &Self::table(T::PRODUCT_USB20, bindings::HCD_USB2);
+    const USB11: &'static bindings::hc_driver = &Self::table(T::PRODUCT_USB11, bindings::HCD_USB11);
 
     /// Without HCD_DMA: the core maps nothing, and buffers stay where the class
     /// driver has them.
@@ -104,7 +102,7 @@ impl<T: HostController> Table<T> {
         unsafe { &**place::<T>(hcd) }
     }
 
-    unsafe extern "C" fn reset(hcd: Raw) -> Int {
+    extern "C" fn reset(hcd: Raw) -> Int {
         // SAFETY: The core calls this once, before anyone else knows the
         // structure and its root hub.
         unsafe {
@@ -118,7 +116,7 @@ impl<T: HostController> Table<T> {
         0
     }
 
-    unsafe extern "C" fn start(hcd: Raw) -> Int {
+    extern "C" fn start(hcd: Raw) -> Int {
         // Changes of ports are told, not polled for: HCD_FLAG_POLL_RH is clear
         // in a new structure.
         //
@@ -127,23 +125,19 @@ impl<T: HostController> Table<T> {
         0
     }
 
-    unsafe extern "C" fn stop(hcd: Raw) {
+    extern "C" fn stop(hcd: Raw) {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         driver.stop(&mut Locked::new(driver));
     }
 
-    unsafe extern "C" fn get_frame_number(hcd: Raw) -> Int {
+    extern "C" fn get_frame_number(hcd: Raw) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         (driver.frame_number() & 0x7ff) as Int
     }
 
-    unsafe extern "C" fn urb_enqueue(
-        hcd: Raw,
-        urb: *mut bindings::urb,
-        _flags: bindings::gfp_t,
-    ) -> Int {
+    extern "C" fn urb_enqueue(hcd: Raw, urb: *mut bindings::urb, _flags: bindings::gfp_t) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         let result = from_result(|| {
@@ -170,7 +164,7 @@ impl<T: HostController> Table<T> {
         result
     }
 
-    unsafe extern "C" fn urb_dequeue(hcd: Raw, urb: *mut bindings::urb, status: Int) -> Int {
+    extern "C" fn urb_dequeue(hcd: Raw, urb: *mut bindings::urb, status: Int) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         let result = from_result(|| {
@@ -191,7 +185,7 @@ impl<T: HostController> Table<T> {
         result
     }
 
-    unsafe extern "C" fn endpoint_disable(hcd: Raw, ep: *mut bindings::usb_host_endpoint) {
+    extern "C" fn endpoint_disable(hcd: Raw, ep: *mut bindings::usb_host_endpoint) {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         let mut locked = Locked::new(driver);
@@ -207,7 +201,7 @@ impl<T: HostController> Table<T> {
         }
     }
 
-    unsafe extern "C" fn hub_status_data(hcd: Raw, buffer: *mut kernel::ffi::c_char) -> Int {
+    extern "C" fn hub_status_data(hcd: Raw, buffer: *mut kernel::ffi::c_char) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         // SAFETY: The core's buffer has room for 31 ports, 4 bytes.
@@ -216,7 +210,7 @@ impl<T: HostController> Table<T> {
         driver.hub_status(&mut Locked::new(driver), answer) as Int
     }
 
-    unsafe extern "C" fn hub_control(
+    extern "C" fn hub_control(
         hcd: Raw,
         request: u16,
         value: u16,
@@ -239,13 +233,13 @@ impl<T: HostController> Table<T> {
         }
     }
 
-    unsafe extern "C" fn bus_suspend(hcd: Raw) -> Int {
+    extern "C" fn bus_suspend(hcd: Raw) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         from_result(|| driver.bus_suspend(&mut Locked::new(driver)).map(|()| 0))
     }
 
-    unsafe extern "C" fn bus_resume(hcd: Raw) -> Int {
+    extern "C" fn bus_resume(hcd: Raw) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
         from_result(|| driver.bus_resume(&mut Locked::new(driver)).map(|()| 0))

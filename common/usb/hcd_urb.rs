@@ -415,9 +415,7 @@ impl<'a> Iterator for Stretches<'a> {
             }
         } else {
             // SAFETY: Looks at the address only.
-            let page = unsafe {
-                bindings::pvusb_helper_linear_page(self.linear.cast())
-            };
+            let page = unsafe { bindings::pvusb_helper_linear_page(self.linear.cast()) };
             let page = Some(page).filter(|page| !page.is_null());
             (self.linear, page, self.left as usize)
         };

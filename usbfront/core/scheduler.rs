@@ -124,7 +124,7 @@ pub enum Answer {
         /// The job.
         job: JobId,
         /// Slot that carried it; free, but not used before the next
-        /// [`Scheduler::next`].
+        /// [`Scheduler::next_work`].
         slot: Slot,
         /// First byte of the piece.
         offset: u32,
@@ -271,7 +271,7 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
     }
 
     /// The next thing that may go on the ring now.
-    pub fn next(&mut self) -> Option<Work> {
+    pub fn next_work(&mut self) -> Option<Work> {
         self.next_unlink().or_else(|| self.next_piece())
     }
 

@@ -128,7 +128,7 @@ impl World {
     }
 
     fn pump(&mut self) {
-        while let Some(work) = self.tested.next() {
+        while let Some(work) = self.tested.next_work() {
             match work {
                 Work::Unlink { id, target, .. } => {
                     assert!(!self.flying.iter().any(|(other, _)| *other == id));
@@ -300,7 +300,7 @@ proptest! {
             world.finish(Some(finished));
         }
         prop_assert!(world.alive.is_empty());
-        prop_assert!(world.tested.next().is_none());
+        prop_assert!(world.tested.next_work().is_none());
         prop_assert!(!world.tested.is_waiting());
         for endpoint in world.endpoints.clone() {
             prop_assert!(world.tested.remove_endpoint(endpoint));
@@ -328,7 +328,7 @@ fn reads_without_end_leave_room_for_others() {
             .unwrap();
     }
     let mut flying = 0;
-    while let Some(work) = tested.next() {
+    while let Some(work) = tested.next_work() {
         let Work::Piece(piece) = work else { panic!() };
         tested.sent(&piece, piece.limit);
         flying += 1;
@@ -341,16 +341,16 @@ fn reads_without_end_leave_room_for_others() {
     tested.submit(control, setup, 201).unwrap();
     tested.submit(control, setup, 202).unwrap();
     for _ in 0..2 {
-        let Some(Work::Piece(piece)) = tested.next() else {
+        let Some(Work::Piece(piece)) = tested.next_work() else {
             panic!()
         };
         tested.sent(&piece, piece.limit);
     }
-    assert!(tested.next().is_none());
+    assert!(tested.next_work().is_none());
     // And so does an unlink, with the ring otherwise full.
     assert!(tested.cancel(job).is_none());
-    assert!(matches!(tested.next(), Some(Work::Unlink { .. })));
-    assert!(tested.next().is_none());
+    assert!(matches!(tested.next_work(), Some(Work::Unlink { .. })));
+    assert!(tested.next_work().is_none());
     assert_eq!(tested.unlinking(), 2);
 }
 
@@ -364,7 +364,7 @@ fn an_unlink_without_a_slot_goes_out_with_the_next_answer() {
         sent.push((tested.submit(control, setup, n).unwrap(), 0));
     }
     for entry in &mut sent {
-        let Some(Work::Piece(piece)) = tested.next() else {
+        let Some(Work::Piece(piece)) = tested.next_work() else {
             panic!()
         };
         assert_eq!(piece.job, entry.0);
@@ -372,18 +372,18 @@ fn an_unlink_without_a_slot_goes_out_with_the_next_answer() {
         entry.1 = piece.id;
     }
     assert!(tested.cancel(sent[3].0).is_none());
-    let Some(Work::Unlink { id, target, .. }) = tested.next() else {
+    let Some(Work::Unlink { id, target, .. }) = tested.next_work() else {
         panic!()
     };
     assert_eq!(target, sent[3].1);
     assert!(tested.cancel(sent[4].0).is_none());
-    assert!(tested.next().is_none(), "all slots are taken");
+    assert!(tested.next_work().is_none(), "all slots are taken");
     assert_eq!(
         tested.answer(&Response::plain(id, Status::Ok)),
         Ok(Answer::Unlinked)
     );
-    assert!(matches!(tested.next(), Some(Work::Unlink { target, .. }) if target == sent[4].1));
-    assert!(tested.next().is_none());
+    assert!(matches!(tested.next_work(), Some(Work::Unlink { target, .. }) if target == sent[4].1));
+    assert!(tested.next_work().is_none());
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn lies_are_seen() {
     tested
         .submit(endpoint, bulk(Direction::In, 512), 1)
         .unwrap();
-    let Some(Work::Piece(piece)) = tested.next() else {
+    let Some(Work::Piece(piece)) = tested.next_work() else {
         panic!()
     };
     tested.sent(&piece, 512);

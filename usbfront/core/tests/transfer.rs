@@ -14,22 +14,29 @@ use proptest::prelude::*;
 use usbfront_core::*;
 use usbif::{Direction, MAX_SEGMENTS, MAX_TRANSFER};
 
-/// Sends and answers everything in full; returns the pieces.
+/// Sends everything and answers it in full, with at most 15 pieces in flight;
+/// returns the pieces.
 fn run(mut transfer: Transfer, fits: u32) -> Vec<(u32, u32)> {
-    let mut pieces = vec![];
+    let mut pieces: Vec<(u32, u32)> = vec![];
+    let mut answered = 0;
     while let Some((offset, limit)) = transfer.next_piece() {
         let length = transfer.cut(limit.min(fits)).unwrap();
         transfer.sent(length);
         pieces.push((offset, length));
-        if transfer.direction() == Direction::In {
+        let depth = if transfer.direction() == Direction::In {
+            0
+        } else {
+            15
+        };
+        while pieces.len() - answered > depth {
+            let (_, length) = pieces[answered];
             transfer.answered(length, length, 0);
+            answered += 1;
         }
     }
-    if transfer.direction() == Direction::Out {
-        for &(_, length) in &pieces {
-            assert!(transfer.finished().is_none());
-            transfer.answered(length, length, 0);
-        }
+    for &(_, length) in &pieces[answered..] {
+        assert!(transfer.finished().is_none());
+        transfer.answered(length, length, 0);
     }
     let total: u32 = pieces.iter().map(|&(_, length)| length).sum();
     assert_eq!(transfer.finished(), Some((0, total)));

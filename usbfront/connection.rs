@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What exists while a frontend is connected: rings, pages, an event channel,
+//! a host controller. Made whole or not at all, and taken down in order.
+
+use crate::{
+    controller::{Controller, Events, Watchdog},
+    frontend::Frontend,
+    memory::Memory,
+    state::{Link, State},
+};
+use kernel::{prelude::*, sync::Arc};
+use ring::FrontRing;
+use usb::hcd::Hcd;
+use usbfront_core::{RootHub, UsbVersion};
+use usbif::ConnEvent;
+use xen::{
+    evtchn::EventChannel,
+    queue::{Class, WorkQueue},
+    ring_page::RingPage,
+    timer::Timer,
+    transaction::while_alive,
+    xenbus::Device,
+    xenstore::Store,
+};
+
+/// A connection to a backend.
+pub(crate) struct Connection {
+    controller: Arc<Controller>,
+    // Dropped by `close` only.
+    hcd: Option<Hcd<Controller>>,
+    queue: Arc<WorkQueue>,
+}
+
+/// What the nodes say.
+struct Settings {
+    ports: u32,
+    version: UsbVersion,
+    trusted: bool,
+}
+
+impl Settings {
+    fn read(dev: &Device, backend: &CStr) -> Result<Self> {
+        let store = Store::DIRECT;
+        let version = store.read_optional_number(backend, c"usb-ver")?;
+        let trusted = store.read_optional_number(dev.nodename(), c"trusted")?;
+        Ok(Self {
+            ports: store.read_number(backend, c"num-ports")?,
+            version: UsbVersion::from_node(version).ok_or(EINVAL)?,
+            trusted: crate::trusted() && trusted != Some(0),
+        })
+    }
+
+    fn hub(&self) -> Result<RootHub> {
+        let ports = u8::try_from(self.ports).map_err(|_| EINVAL)?;
+        RootHub::new(ports, self.version).ok_or(EINVAL)
+    }
+}
+
+impl Connection {
+    /// Makes a connection and publishes it; the backend may use it at once.
+    /// `None`: our nodes are gone, so there is nobody to connect to.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` or `ENOENT` the backend's nodes make no sense, `ENOMEM`,
+    /// `ENOSPC` no more grants.
+    pub(crate) fn open(frontend: &Arc<Frontend>, backend: &CStr) -> Result<Option<Self>> {
+        let dev = frontend.device();
+        let settings = Settings::read(dev, backend)?;
+        let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
+        let state = State::new(settings.hub()?, settings.trusted)?;
+        let controller = Controller::new(state, queue.clone(), frontend.clone())?;
+
+        let urb_page = RingPage::new(dev)?;
+        let conn_page = RingPage::new(dev)?;
+        let memory = Memory::new(dev)?;
+        let events = Arc::new(Events(controller.clone()), GFP_KERNEL)?;
+        let channel = EventChannel::allocate(dev, c"xen-hcd", events)?;
+        let watchdog = Arc::new(Watchdog(controller.clone()), GFP_KERNEL)?;
+        let watchdog = KBox::pin_init(Timer::new(queue.clone(), watchdog), GFP_KERNEL)?;
+
+        let usb20 = settings.version == UsbVersion::Usb20;
+        let mut hcd = Hcd::new(dev.as_ref(), usb20, controller.clone())?;
+        hcd.add()?;
+
+        let (urb_ref, conn_ref) = (urb_page.reference(), conn_page.reference());
+        let port = channel.port();
+        let mut conn_ring = FrontRing::new(conn_page);
+        // Every entry may carry one event.
+        for id in 0..u16::MAX {
+            if conn_ring.push(&ConnEvent::request(id)).is_err() {
+                break;
+            }
+        }
+        // The backend is not there yet to be notified; it looks when it comes.
+        let _ = conn_ring.publish();
+        controller.open(Link {
+            urb_ring: FrontRing::new(urb_page),
+            conn_ring,
+            memory,
+            channel,
+            watchdog,
+            handle: hcd.handle(),
+        });
+        let mut this = Self {
+            controller,
+            hcd: Some(hcd),
+            queue,
+        };
+
+        let published = while_alive(dev, |store| {
+            let nodes = dev.nodename();
+            store.write_number(nodes, c"urb-ring-ref", urb_ref)?;
+            // The same, by its name of 2009.
+            store.write_number(nodes, c"ring-ref", urb_ref)?;
+            store.write_number(nodes, c"conn-ring-ref", conn_ref)?;
+            store.write_number(nodes, c"event-channel", port)
+        });
+        match published {
+            Ok(true) => {
+                if let Some(hcd) = &this.hcd {
+                    dev_info!(
+                        dev.as_ref(),
+                        "USB bus {}: {} ports, backend in domain {}\n",
+                        hcd.bus_number(),
+                        settings.ports,
+                        dev.otherend_id()
+                    );
+                }
+                Ok(Some(this))
+            }
+            Ok(false) => {
+                this.close(Ending::AtOnce);
+                Ok(None)
+            }
+            Err(error) => {
+                this.close(Ending::AtOnce);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the connection down. Sleeps.
+    pub(crate) fn close(&mut self, ending: Ending) {
+        if ending == Ending::AtOnce {
+            self.controller.shut_down();
+        }
+        // Disconnects the devices: their drivers unlink what they have. A
+        // backend that works answers, one that does not is given up by the
+        // watchdog.
+        self.hcd = None;
+        // Without the lock, which the event channel's handler and the timer's
+        // may want.
+        drop(self.controller.close());
+        self.queue.close();
+    }
+}
+
+/// How a connection is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The backend works: it answers everything first.
+    Orderly,
+    /// The backend does not: everything is given back unanswered.
+    AtOnce,
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The frontend's half of a vusb on the xenbus.
+//!
+//! Connecting and disconnecting take long, and removing a host controller
+//! waits for drivers. The thread that tells us of the backend's state serves
+//! the whole kernel, so it only leaves a note: an ordered queue per device does
+//! the work. Unbinding waits for that queue and does the rest itself.
+
+use crate::{
+    connection::{Connection, Ending},
+    state::Broken,
+};
+use kernel::{
+    device::Core,
+    impl_has_work, new_mutex, new_spinlock_irq, new_work,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex, SpinLockIrq,
+    },
+    workqueue::{Work, WorkItem},
+};
+use usbfront_core::{Action, Backend, Lifecycle};
+use xen::{
+    queue::{Class, WorkQueue},
+    xenbus::{self, Device, Side, State, Then},
+};
+
+/// A bound device.
+#[pin_data]
+pub(crate) struct Frontend {
+    dev: kernel::sync::aref::ARef<Device>,
+    queue: WorkQueue,
+    #[pin]
+    work: Work<Frontend>,
+    /// The backend's state, as its number.
+    backend: Atomic<u32>,
+    /// Why the connection was given up, until the work has seen it.
+    #[pin]
+    broken: SpinLockIrq<Option<Broken>>,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// The backend's directory.
+    path: CString,
+    lifecycle: Lifecycle,
+    connection: Option<Connection>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Frontend { self.work }
+}
+
+/// The backend's state, as far as it matters here.
+fn backend(state: State) -> Backend {
+    match state {
+        State::Unknown => Backend::Gone,
+        State::Initialising | State::Reconfiguring | State::Reconfigured => Backend::Preparing,
+        State::InitWait | State::Initialised => Backend::Waiting,
+        State::Connected => Backend::Connected,
+        State::Closing => Backend::Closing,
+        State::Closed => Backend::Closed,
+    }
+}
+
+impl Frontend {
+    fn new(dev: &Device<Core<'_>>) -> Result<Arc<Self>> {
+        let path = dev.otherend()?;
+        let queue = WorkQueue::new(c"xen-hcd-xenbus", Class::Ordered)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                dev: dev.into(),
+                queue,
+                work <- new_work!("xen_hcd::Frontend::work"),
+                backend: Atomic::new(State::Unknown.as_raw()),
+                broken <- new_spinlock_irq!(None, "xen_hcd::Frontend::broken"),
+                inner <- new_mutex!(
+                    Inner {
+                        path,
+                        lifecycle: Lifecycle::Waiting,
+                        connection: None,
+                    },
+                    "xen_hcd::Frontend::inner"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.dev
+    }
+
+    /// The controller has given up. From any context.
+    pub(crate) fn broken(self: &Arc<Self>, reason: Broken) {
+        *self.broken.lock() = Some(reason);
+        self.queue.enqueue::<Self, 0>(self);
+    }
+
+    fn backend_changed(self: &Arc<Self>, state: State) {
+        self.backend.store(state.as_raw(), Relaxed);
+        self.queue.enqueue::<Self, 0>(self);
+    }
+
+    /// Does what the backend's state, or a lie of it, asks for.
+    fn work(self: &Arc<Self>) {
+        let mut inner = self.inner.lock();
+        let broken = self.broken.lock().take();
+        if let Some(reason) = broken {
+            // Before anything is written, which would wait for xenstore.
+            self.disconnect(&mut inner, Ending::AtOnce);
+            inner.lifecycle = Lifecycle::Halted;
+            self.give_up(EIO, kernel::prelude::fmt!("backend is broken: {reason}"));
+        }
+        let state = State::from_raw(self.backend.load(Relaxed));
+        match inner.lifecycle.backend(backend(state)) {
+            Action::Stay => {}
+            Action::Connect => self.connect(&mut inner),
+            Action::Disconnect => {
+                self.disconnect(&mut inner, Ending::AtOnce);
+                self.dev.frontend_closed();
+            }
+            Action::Reconnect => {
+                self.disconnect(&mut inner, Ending::AtOnce);
+                self.connect(&mut inner);
+            }
+        }
+    }
+
+    fn connect(self: &Arc<Self>, inner: &mut Inner) {
+        match Connection::open(self, &inner.path) {
+            Ok(Some(connection)) => {
+                inner.connection = Some(connection);
+                self.dev.switch_state(State::Connected);
+            }
+            Ok(None) => inner.lifecycle = Lifecycle::Waiting,
+            Err(error) => {
+                inner.lifecycle = Lifecycle::Halted;
+                self.give_up(error, kernel::prelude::fmt!("cannot connect"));
+            }
+        }
+    }
+
+    fn disconnect(&self, inner: &mut Inner, ending: Ending) {
+        if let Some(mut connection) = inner.connection.take() {
+            connection.close(ending);
+        }
+    }
+
+    /// Says why we end, in the log and in xenstore.
+    fn give_up(&self, error: Error, message: kernel::fmt::Arguments<'_>) {
+        self.dev.report_error(error, message);
+        self.dev.frontend_closed();
+    }
+
+    /// Ends all, for unbinding. `works`: the backend does, as far as it says.
+    fn remove(&self, works: bool) {
+        self.queue.close();
+        let ending = if works {
+            Ending::Orderly
+        } else {
+            Ending::AtOnce
+        };
+        self.disconnect(&mut self.inner.lock(), ending);
+    }
+}
+
+impl WorkItem for Frontend {
+    type Pointer = Arc<Frontend>;
+
+    fn run(this: Arc<Frontend>) {
+        this.work();
+    }
+}
+
+/// The driver of `device/vusb/*`.
+pub(crate) struct Driver;
+
+impl xenbus::Driver for Driver {
+    type Data = Arc<Frontend>;
+
+    const SIDE: Side = Side::Frontend;
+    const ID: &'static CStr = c"vusb";
+
+    fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a {
+        let frontend = Frontend::new(dev);
+        // A frontend that was bound before has left it Closed: the backend must
+        // see that another begins.
+        if dev.state() != State::Initialising {
+            dev.switch_state(State::Initialising);
+        }
+        frontend
+    }
+
+    fn otherend_changed(_: &Device<Core<'_>>, data: Pin<&Self::Data>, state: State) -> Then {
+        data.backend_changed(state);
+        Then::Stay
+    }
+
+    fn remove(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) {
+        data.remove(dev.otherend_state() == State::Connected);
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pages that requests carry. Each slot has 16 bounce pages, which the
+//! backend may access as long as we are connected and which hold nothing but
+//! what was copied there for it. Whole pages of a URB are granted one by one,
+//! from the request to its answer.
+
+use kernel::{page::PAGE_SIZE, prelude::*};
+use usb::hcd_urb::Urb;
+use usbfront_core::{Plan, Slot, SLOTS};
+use usbif::{Direction, Segment, Segments, MAX_SEGMENTS};
+use xen::{
+    grant::{Access, Grant, GrantPool},
+    pages::GrantPage,
+    xenbus::Device,
+    DomId,
+};
+
+/// Numbers for pages in place: 16 requests of 16 pages.
+const IN_PLACE: u16 = (SLOTS * MAX_SEGMENTS) as u16;
+const _: () = assert!(PAGE_SIZE == usbif::PAGE_SIZE as usize);
+
+/// The backend has a page mapped that it has just answered for.
+pub(crate) struct StillMapped;
+
+struct Bounce {
+    // Ends before the page goes.
+    grant: Grant,
+    page: GrantPage,
+}
+
+struct SlotMemory {
+    bounce: KVec<Bounce>,
+    /// Pages of the URB, by number of the part.
+    in_place: [Option<Grant>; MAX_SEGMENTS],
+    plan: Plan,
+}
+
+/// All slots' pages.
+pub(crate) struct Memory {
+    slots: KVec<SlotMemory>,
+    pool: GrantPool,
+    backend: DomId,
+}
+
+impl Memory {
+    /// Allocates and grants the bounce pages: 1 MiB.
+    pub(crate) fn new(dev: &Device) -> Result<Self> {
+        let backend = dev.otherend_id();
+        let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
+        for _ in 0..SLOTS {
+            let mut bounce = KVec::with_capacity(MAX_SEGMENTS, GFP_KERNEL)?;
+            for _ in 0..MAX_SEGMENTS {
+                let page = GrantPage::zeroed()?;
+                let grant = Grant::new(backend, page.hold()?, Access::ReadWrite)?;
+                bounce.push(Bounce { grant, page }, GFP_KERNEL)?;
+            }
+            slots.push(
+                SlotMemory {
+                    bounce,
+                    in_place: [const { None }; MAX_SEGMENTS],
+                    plan: Plan::default(),
+                },
+                GFP_KERNEL,
+            )?;
+        }
+        Ok(Self {
+            slots,
+            pool: GrantPool::new(IN_PLACE)?,
+            backend,
+        })
+    }
+
+    /// Makes the parts of a request accessible to the backend: grants pages,
+    /// copies OUT data.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` the URB's buffer is shorter than it says.
+    pub(crate) fn lay_out(
+        &mut self,
+        slot: Slot,
+        plan: &Plan,
+        urb: &Urb,
+        direction: Direction,
+    ) -> Result<Segments> {
+        let memory = self.slots.get_mut(slot.index()).ok_or(EINVAL)?;
+        memory.plan = *plan;
+        let access = match direction {
+            Direction::Out => Access::ReadOnly,
+            Direction::In => Access::ReadWrite,
+        };
+        let mut segments = Segments::EMPTY;
+        let places = memory.in_place.iter_mut().zip(&memory.bounce);
+        for (part, (place, bounce)) in plan.parts().iter().zip(places) {
+            let page = if part.in_place {
+                urb.hold_page(part.at)
+            } else {
+                None
+            };
+            // Without a number left, or for memory of the slab allocator,
+            // which cannot be held, the bounce page does it.
+            *place = page.and_then(|page| self.pool.grant(self.backend, page, access).ok());
+            let gref = match place {
+                Some(grant) => grant.reference(),
+                None => {
+                    if direction == Direction::Out {
+                        let to = usize::from(part.offset);
+                        urb.copy_to_page(part.at, part.length, &bounce.page, to)?;
+                    }
+                    bounce.grant.reference()
+                }
+            };
+            segments
+                .push(Segment {
+                    gref,
+                    offset: part.offset,
+                    length: part.length,
+                })
+                .map_err(|_| EINVAL)?;
+        }
+        Ok(segments)
+    }
+
+    /// The backend has answered: copies `actual` bytes of IN data, and ends the
+    /// grants of the URB's own pages.
+    pub(crate) fn collect(
+        &mut self,
+        slot: Slot,
+        urb: &Urb,
+        direction: Direction,
+        actual: u32,
+    ) -> Result<(), StillMapped> {
+        let Some(memory) = self.slots.get_mut(slot.index()) else {
+            return Ok(());
+        };
+        let mut result = Ok(());
+        let mut left = actual;
+        let places = memory.in_place.iter_mut().zip(&memory.bounce);
+        for (part, (place, bounce)) in memory.plan.parts().iter().zip(places) {
+            // No more than the part's length, so it fits.
+            let length = left.min(u32::from(part.length)) as u16;
+            left = left.saturating_sub(u32::from(length));
+            if let Some(grant) = place.take() {
+                if let Err(grant) = self.pool.end(grant) {
+                    // The kernel keeps page and number until it has ended.
+                    drop(grant);
+                    result = Err(StillMapped);
+                }
+            } else if direction == Direction::In && length > 0 {
+                // The buffer was long enough when the part was laid out.
+                let from = usize::from(part.offset);
+                let _ = urb.copy_from_page(part.at, length, &bounce.page, from);
+            }
+        }
+        memory.plan = Plan::default();
+        result
+    }
+
+    /// The backend is not listened to any more: ends all grants of URBs' pages,
+    /// now or as soon as it lets go of them.
+    pub(crate) fn abandon(&mut self) {
+        for memory in &mut self.slots {
+            for place in &mut memory.in_place {
+                *place = None;
+            }
+        }
+    }
+}

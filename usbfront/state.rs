@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the controller's lock protects, and what happens under it: requests
+//! are put on the ring, answers are taken off.
+//!
+//! Everything here runs with interrupts off, so each call does a bounded piece
+//! of work, and nothing waits.
+
+use crate::{
+    controller::{Controller, Events, Watchdog},
+    memory::{Memory, StillMapped},
+    tables::Growing,
+    transfer,
+};
+use kernel::prelude::*;
+use ring::{Corrupt, FrontRing};
+use usb::{
+    hcd::{Handle, Locked},
+    hcd_urb::Urb,
+};
+use usbfront_core::{
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Work,
+};
+use usbif::{ConnEvent, PortNumber, Request, Response, CONN_ENTRY, URB_ENTRY};
+use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
+
+/// Answers taken in without letting go of the lock: each may copy 64 KiB.
+const ANSWERS: u32 = 4;
+/// Connection events likewise.
+const EVENTS: u32 = 32;
+/// How long a backend may take to answer an unlink, in milliseconds. It has
+/// bounded work before it: a reset of the device, or a request that the host
+/// gives up after 5 s, and their repetition.
+const PATIENCE: u32 = 60_000;
+
+/// Why nothing that the backend says is believed any more.
+#[derive(Clone, Copy)]
+pub(crate) enum Broken {
+    /// A ring's indices are impossible.
+    Indices,
+    /// A message is not one: the reason.
+    Message(&'static str),
+    /// An answer to nothing.
+    Lie(Lie),
+    /// It keeps a page that it has answered for.
+    StillMapped,
+    /// A connection event for a port that there is not.
+    NoPort(u8),
+    /// An unlink was not answered in time.
+    Silent,
+    /// Our own accounting does not fit.
+    Bug,
+}
+
+impl From<Corrupt> for Broken {
+    fn from(_: Corrupt) -> Self {
+        Broken::Indices
+    }
+}
+
+impl From<Lie> for Broken {
+    fn from(lie: Lie) -> Self {
+        Broken::Lie(lie)
+    }
+}
+
+impl From<StillMapped> for Broken {
+    fn from(_: StillMapped) -> Self {
+        Broken::StillMapped
+    }
+}
+
+impl kernel::fmt::Display for Broken {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        match self {
+            Broken::Indices => write!(f, "impossible ring indices"),
+            Broken::Message(reason) => write!(f, "impossible message: {reason}"),
+            Broken::Lie(Lie::Id(id)) => write!(f, "answer to request {id}, which is not there"),
+            Broken::Lie(Lie::Length(id)) => {
+                write!(f, "answer to request {id} with more data than fits")
+            }
+            Broken::StillMapped => write!(f, "page still mapped after its answer"),
+            Broken::NoPort(port) => write!(f, "connection on port {port}, which is not there"),
+            Broken::Silent => write!(f, "no answer to an unlink"),
+            Broken::Bug => write!(f, "more requests than slots"),
+        }
+    }
+}
+
+/// The connection to the backend.
+pub(crate) struct Link {
+    pub(crate) urb_ring: FrontRing<RingPage, URB_ENTRY>,
+    pub(crate) conn_ring: FrontRing<RingPage, CONN_ENTRY>,
+    pub(crate) memory: Memory,
+    pub(crate) channel: Pin<KBox<EventChannel<Events>>>,
+    pub(crate) watchdog: Pin<KBox<Timer<Watchdog>>>,
+    pub(crate) handle: Handle<Controller>,
+}
+
+/// State of a controller.
+pub(crate) struct State {
+    pub(crate) hub: RootHub,
+    pub(crate) hub_suspended: bool,
+    pub(crate) scheduler: Scheduler<Urb, Growing<Job<Urb>>, Growing<Endpoint>>,
+    /// `None` before the connection is made and after it has ended.
+    pub(crate) link: Option<Link>,
+    /// No URB is accepted any more, none is left.
+    down: bool,
+    /// Whole pages may be granted in place.
+    trusted: bool,
+    /// Unlinks without an answer, when the watchdog was set.
+    watched: usize,
+}
+
+/// What a look at the rings has found.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Turn {
+    /// There was something.
+    pub(crate) progress: bool,
+    /// There is more.
+    pub(crate) more: bool,
+    /// The hub driver has something to see.
+    pub(crate) ports: bool,
+    /// A port that was given a device too fast for this controller.
+    pub(crate) too_fast: Option<PortNumber>,
+}
+
+impl State {
+    pub(crate) fn new(hub: RootHub, trusted: bool) -> Result<Self> {
+        Ok(Self {
+            hub,
+            hub_suspended: false,
+            scheduler: Scheduler::new(Growing::new(64)?, Growing::new(32)?),
+            link: None,
+            down: false,
+            trusted,
+            watched: 0,
+        })
+    }
+
+    /// Whether URBs cannot be accepted.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down || self.link.is_none()
+    }
+
+    /// Puts on the ring one request that may go there, if there is one. A URB
+    /// that cannot be sent is over at once.
+    fn push_one(&mut self) -> Result<Option<Option<Finished<Urb>>>, Broken> {
+        let Some(link) = &mut self.link else {
+            return Ok(None);
+        };
+        let Some(work) = self.scheduler.next_work() else {
+            return Ok(None);
+        };
+        let piece = match work {
+            Work::Unlink { id, target, job } => {
+                let urb = self.scheduler.payload(job).ok_or(Broken::Bug)?;
+                let request = Request::Unlink {
+                    id,
+                    target,
+                    port: urb.root_port(),
+                    device: urb.device_address(),
+                };
+                link.urb_ring
+                    .push(&request.encode())
+                    .map_err(|_| Broken::Bug)?;
+                return Ok(Some(None));
+            }
+            Work::Piece(piece) => piece,
+        };
+        let urb = self.scheduler.payload(piece.job).ok_or(Broken::Bug)?;
+        match prepare(&mut link.memory, urb, &piece, self.trusted) {
+            Ok((entry, length)) => {
+                link.urb_ring.push(&entry).map_err(|_| Broken::Bug)?;
+                self.scheduler.sent(&piece, length);
+                Ok(Some(None))
+            }
+            Err(error) => {
+                // What it was granted before it failed ends unanswered.
+                link.memory
+                    .collect(piece.slot, urb, piece.transfer.direction(), 0)?;
+                Ok(Some(self.scheduler.unsendable(&piece, error.to_errno())))
+            }
+        }
+    }
+
+    /// Takes one answer off the ring.
+    fn pop_one(&mut self) -> Result<Option<Option<Finished<Urb>>>, Broken> {
+        let Some(link) = &mut self.link else {
+            return Ok(None);
+        };
+        let Some(entry) = link.urb_ring.pop()? else {
+            return Ok(None);
+        };
+        let response = Response::parse(&entry).map_err(|bad| Broken::Message(bad.reason))?;
+        match self.scheduler.answer(&response)? {
+            Answer::Unlinked => Ok(Some(None)),
+            Answer::Piece {
+                job,
+                slot,
+                length,
+                actual,
+                ..
+            } => {
+                let urb = self.scheduler.payload(job).ok_or(Broken::Bug)?;
+                let direction = transfer::direction(urb);
+                link.memory.collect(slot, urb, direction, actual)?;
+                let status = response.status.errno();
+                Ok(Some(self.scheduler.settle(job, length, actual, status)))
+            }
+        }
+    }
+
+    /// Takes connection events off their ring, and gives the backend the
+    /// entries back.
+    fn events(&mut self, turn: &mut Turn) -> Result<(), Broken> {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        for _ in 0..EVENTS {
+            let Some(entry) = link.conn_ring.pop()? else {
+                break;
+            };
+            turn.progress = true;
+            let event = ConnEvent::parse(&entry).map_err(|bad| Broken::Message(bad.reason))?;
+            match self.hub.connect(event.port, event.speed) {
+                Ok(changed) => turn.ports |= changed,
+                Err(ConnectError::NoPort) => return Err(Broken::NoPort(event.port.get())),
+                Err(ConnectError::TooFast) => {
+                    turn.ports = true;
+                    turn.too_fast = Some(event.port);
+                }
+            }
+            link.conn_ring
+                .push(&ConnEvent::request(event.id))
+                .map_err(|_| Broken::Bug)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the backend what was pushed, and rings once for all of it.
+    fn publish(&mut self) {
+        if let Some(link) = &mut self.link {
+            let urbs = link.urb_ring.publish();
+            let events = link.conn_ring.publish();
+            if urbs || events {
+                link.channel.notify();
+            }
+        }
+    }
+
+    /// Lets the watchdog run while the backend owes an answer within bounded
+    /// time: an unlink, or what was unlinked. Requests that wait for the device
+    /// may take for ever; a port reset cannot, for the core unlinks its
+    /// requests after 5 s.
+    fn watch(&mut self) {
+        let unlinking = self.scheduler.unlinking();
+        if unlinking == self.watched {
+            return;
+        }
+        if let Some(link) = &self.link {
+            if unlinking == 0 {
+                link.watchdog.disarm();
+            } else {
+                link.watchdog.arm(PATIENCE);
+            }
+        }
+        self.watched = unlinking;
+    }
+}
+
+/// Fills a piece's pages and makes its request.
+fn prepare(
+    memory: &mut Memory,
+    urb: &Urb,
+    piece: &Piece,
+    trusted: bool,
+) -> Result<([u8; URB_ENTRY], u32)> {
+    let (plan, length) = transfer::plan(urb, piece, trusted)?;
+    let data = memory.lay_out(piece.slot, &plan, urb, piece.transfer.direction())?;
+    let submit = transfer::request(urb, piece, data)?;
+    Ok((Request::Submit(submit).encode(), length))
+}
+
+fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
+    if let Some(finished) = finished {
+        locked.give_back(finished.payload, finished.status, finished.actual);
+    }
+}
+
+/// Sends what may be sent, and notifies the backend once.
+pub(crate) fn pump(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
+    if locked.down {
+        return Ok(());
+    }
+    while let Some(finished) = locked.push_one()? {
+        give_back(locked, finished);
+    }
+    locked.publish();
+    locked.watch();
+    Ok(())
+}
+
+/// Takes in some of what the backend has said, and sends what may follow.
+pub(crate) fn turn(locked: &mut Locked<'_, Controller>) -> Result<Turn, Broken> {
+    let mut turn = Turn::default();
+    if locked.down {
+        return Ok(turn);
+    }
+    for _ in 0..ANSWERS {
+        match locked.pop_one()? {
+            Some(finished) => {
+                turn.progress = true;
+                give_back(locked, finished);
+            }
+            None => break,
+        }
+    }
+    locked.events(&mut turn)?;
+    pump(locked)?;
+    if let Some(link) = &mut locked.link {
+        // Not one after the other: both have to be armed.
+        let urbs = link.urb_ring.arm()?;
+        let events = link.conn_ring.arm()?;
+        turn.more = urbs || events;
+    }
+    Ok(turn)
+}
+
+/// Ends everything: gives back all URBs, and accepts no more. Returns whether
+/// there was something to end.
+pub(crate) fn shut_down(locked: &mut Locked<'_, Controller>) -> bool {
+    if core::mem::replace(&mut locked.down, true) {
+        return false;
+    }
+    if let Some(link) = &mut locked.link {
+        link.watchdog.disarm();
+        link.memory.abandon();
+    }
+    while let Some(finished) = locked.scheduler.drain() {
+        give_back(locked, Some(finished));
+    }
+    true
+}
+
+/// Whether an unlink is overdue, when the watchdog's time is up.
+pub(crate) fn is_silent(locked: &Locked<'_, Controller>) -> bool {
+    !locked.down && locked.scheduler.unlinking() > 0
+}
