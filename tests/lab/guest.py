@@ -8,11 +8,11 @@ what keeps a warning in mid-command from spoiling the command's output.
 import time
 from dataclasses import dataclass
 
-from lab.channel import CommandTimeout, Domain, LabError, Result, parse_answer, request_line
+from lab.channel import PATIENCE, CommandTimeout, Domain, LabError, Result, parse_answer, request_line
 from lab.dom0 import Dom0
 from lab.machine import GUESTS
 
-BOOT = 240
+BOOT = 120
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Guest(Domain):
     def configure(self, options: GuestOptions) -> str:
         """Writes the xl configuration; returns its path in dom0."""
         path = f"/run/lab/{self.name}.cfg"
-        extra = f"console=hvc0 loglevel=8 lab.ip={self.address} lab.frontend={options.frontend} {options.kernel_args}"
+        extra = f"console=hvc0 loglevel=8 watchdog_thresh=60 lab.ip={self.address} lab.frontend={options.frontend} {options.kernel_args}"
         text = f"""\
 name = "{self.name}"
 type = "{options.type}"
@@ -76,10 +76,11 @@ on_crash = "destroy"
         """Creates the guest and waits until it takes commands."""
         path = self.configure(GuestOptions(**options))
         self.dom0.run(f"xl create -q {path}", BOOT)
-        return self.wait_up()
+        self.wait_up()
+        return self
 
     def wait_up(self, timeout: float = BOOT) -> "Guest":
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < deadline:
             try:
                 if self.try_run("true").status == 0:
@@ -89,7 +90,7 @@ on_crash = "destroy"
             except LabError as error:
                 if not self.alive:
                     raise LabError(f"{self.name} died while booting; see its log") from error
-        raise LabError(f"{self.name} took no commands within {timeout:.0f} s; see its log")
+        raise LabError(f"{self.name} took no commands; see its log")
 
     def destroy(self) -> None:
         """Takes the guest away at once; no error if there is none."""

@@ -70,9 +70,12 @@ GUEST_MODULES = [
 ]
 INITRD_MODULES = [r"drivers/block/virtio_blk", r"fs/ext4/ext4"]
 GUEST_PROGRAMS = [
+    "/usr/bin/bash",
     "/usr/bin/dash",
+    "/usr/bin/dd",
     "/usr/bin/kmod",
     "/usr/bin/lsusb",
+    "/usr/bin/timeout",
     "/usr/bin/xenstore-ls",
     "/usr/bin/xenstore-read",
     "/usr/bin/xenstore-write",

@@ -7,12 +7,12 @@ import uuid
 from pathlib import Path
 
 from lab import kernel_log, machine, paths
-from lab.channel import Channel, CommandTimeout, LabError
+from lab.channel import PATIENCE, Channel, CommandTimeout, LabError
 from lab.dom0 import Dom0
 from lab.guest import Guest
 from lab.machine import Machine, Options
 
-BOOT = 240
+BOOT = 120
 
 
 def default_images() -> Path:
@@ -78,7 +78,7 @@ class Lab:
                 waiting.append(self.machine.logs[slot])
             except LabError:
                 continue
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         for log in waiting:
             while mark not in log.read_text(errors="replace"):
                 if time.monotonic() > deadline:

@@ -96,12 +96,12 @@ class Machine:
         at, images = self.directory, options.images
         kernel_args = (
             "console=hvc0 loglevel=8 lab.gadgets=%d net.ifnames=0 "
-            "rcupdate.rcu_cpu_stall_timeout=120 %s" % (options.gadgets, options.dom0_args)
+            "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s" % (options.gadgets, options.dom0_args)
         )
         words = [
             "qemu-system-x86_64", "-name", "pvusb-lab", "-accel", "tcg,thread=multi",
             "-cpu", "qemu64,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt", "-smp", "2", "-m", str(options.memory),
-            "-nodefaults", "-no-reboot", "-display", "none",
+            "-machine", "pc,i8042=off", "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", str(images / "xen.elf"),
             "-append", f"dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=2 com1=115200,8n1 console=com1"
                        " loglvl=warning guest_loglvl=all",

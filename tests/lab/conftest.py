@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Fixtures: one lab for the whole run, checked after every test.
+
+A lab whose kernel has reported trouble, or that no longer answers, is thrown
+away after the test that did it; the next test gets a fresh one, so that one
+fault fails one test.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lab import paths
+from lab.counts import LONG, SHORT
+from lab.lab import Lab
+from lab.machine import Options
+from lab.usbback import Usbback
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("lab")
+    group.addoption("--long", action="store_true", default=bool(os.environ.get("PVUSB_LONG")), help="full counts")
+    group.addoption("--lab-name", default="check", help="name of the lab; its logs are in the cache's labs/NAME")
+    group.addoption("--usbbk", default=str(paths.TOP / "usbbk.ko"), help="backend module under test")
+    group.addoption("--xen-hcd", default=str(paths.TOP / "xen-hcd.ko"), help="frontend module under test")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "expect_log(pattern): kernel log lines that this test provokes on purpose")
+
+
+class Keeper:
+    """Boots a lab when a test asks for one, and keeps it for the next tests."""
+
+    def __init__(self, config):
+        self._config = config
+        self._lab: Lab | None = None
+        self._generation = 0
+
+    def lab(self) -> Lab:
+        if self._lab is None:
+            self._generation += 1
+            name = self._config.getoption("--lab-name")
+            # A lab that replaces a broken one must not overwrite the broken one's logs.
+            lab = Lab(name if self._generation == 1 else f"{name}.{self._generation}")
+            print(f"\nlab: booting; logs in {lab.directory}", file=sys.stderr, flush=True)
+            options = Options(images=images(), usbbk=self._module("usbbk"), xen_hcd=self._module("xen-hcd"))
+            self._lab = lab.start(options)
+        return self._lab
+
+    def _module(self, option):
+        path = paths.Path(self._config.getoption(f"--{option}"))
+        if not path.is_file():
+            pytest.exit(f"{path} is missing: run make, or name one with --{option}", returncode=2)
+        return path
+
+    @property
+    def current(self) -> Lab | None:
+        return self._lab
+
+    def discard(self) -> None:
+        if self._lab is not None:
+            self._lab.stop()
+            self._lab = None
+
+
+def images():
+    """The images' directory; made now if nobody has."""
+    made = os.environ.get("PVUSB_LAB_IMAGES") or subprocess.run(
+        [paths.TOP / "scripts/lab-image"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
+    return paths.Path(made)
+
+
+@pytest.fixture(scope="session")
+def keeper(pytestconfig):
+    keeper = Keeper(pytestconfig)
+    yield keeper
+    keeper.discard()
+
+
+@pytest.fixture
+def counts(pytestconfig):
+    """How often a test repeats: few times that fit a working day, or the full number."""
+    return LONG if pytestconfig.getoption("--long") else SHORT
+
+
+@pytest.fixture
+def lab(keeper, request):
+    """The lab; afterwards no kernel in it may have complained."""
+    lab = keeper.lab()
+    lab.trouble()
+    yield lab
+    expected = tuple(pattern for mark in request.node.iter_markers("expect_log") for pattern in mark.args)
+    try:
+        lab.flush_logs()
+        findings = lab.trouble(expected)
+    except BaseException:
+        findings = lab.trouble(expected)
+        keeper.discard()
+        quote(findings, "the lab no longer answers")
+        raise
+    if findings:
+        keeper.discard()
+        quote(findings, "a kernel log holds what it must not")
+
+
+def quote(findings, what):
+    if findings:
+        pytest.fail(f"{what}:\n" + "\n".join(str(finding) for finding in findings), pytrace=False)
+
+
+@pytest.fixture
+def dom0(lab):
+    return lab.dom0
+
+
+@pytest.fixture
+def usbback(dom0):
+    """The backend, loaded and without rules; what a test leaves there goes with it."""
+    usbback = Usbback(dom0)
+    usbback.load()
+    yield usbback
+    usbback.clear()
+
+
+# Both kinds can run at once, so that neither is booted anew for each test.
+SLOTS = {"pv": 1, "pvh": 2}
+both_types = pytest.mark.parametrize("guest_type", ["pv", "pvh"])
+
+
+@pytest.fixture
+def guest_type():
+    """Kind of guest; a test that matters for both is marked with both_types."""
+    return "pv"
+
+
+@pytest.fixture
+def guest(lab, guest_type):
+    """A running guest without a frontend module; kept for the next test if it lives."""
+    guest = lab.guest(SLOTS[guest_type])
+    if not guest.alive:
+        guest.start(type=guest_type)
+    yield guest
+    if guest.alive:
+        guest.run("umount -a -t ext4,vfat 2>/dev/null; for m in usbtest xen_hcd; do grep -q ^$m /proc/modules || continue; rmmod $m; done")
+
+
+@pytest.fixture
+def vusb(guest, usbback):
+    """Virtual controller 0 of the guest, made as in 2009, served by us, used by our frontend."""
+    guest.run("modprobe xen-hcd")
+    vusb = usbback.vusb(guest)
+    vusb.create()
+    vusb.wait_connected()
+    yield vusb
+    if guest.alive:
+        vusb.remove()

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How often tests repeat and how much they move: the one place that says so."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counts:
+    usbtest: int
+    xl_cycles: int
+    replugs: int
+    destroys: int
+    unbinds: int
+    rules: int
+    fill_mib: int
+    keys: int
+
+
+# make check-long
+LONG = Counts(usbtest=64, xl_cycles=10, replugs=50, destroys=20, unbinds=10, rules=1000, fill_mib=64, keys=500)
+# make check: the same paths, often enough to see a fault that is not rare
+SHORT = Counts(usbtest=64, xl_cycles=2, replugs=5, destroys=2, unbinds=2, rules=1000, fill_mib=24, keys=60)

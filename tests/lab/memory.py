@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Does a domain's kernel give back what it took?"""
+
+from lab.channel import Domain
+
+# Allocators keep some of what is freed; a real leak grows with every repetition.
+SLACK_KIB = 6 << 10
+SLACK_EACH_KIB = 96
+
+
+def taken_kib(domain: Domain) -> int:
+    """Memory that neither user space nor caches hold, in KiB."""
+    text = domain.run("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.5; cat /proc/meminfo")
+    values = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()}
+    return values["MemTotal"] - sum(values[name] for name in ("MemFree", "Buffers", "Cached", "AnonPages"))
+
+
+class NoGrowth:
+    """Checks, over the repetitions of a `with` block, that memory use does not grow."""
+
+    def __init__(self, domain: Domain, repetitions: int):
+        self._domain = domain
+        self._allowed = SLACK_KIB + SLACK_EACH_KIB * repetitions
+
+    def __enter__(self) -> None:
+        self._before = taken_kib(self._domain)
+
+    def __exit__(self, kind, *_exc) -> None:
+        if kind is None:
+            grown = taken_kib(self._domain) - self._before
+            assert grown <= self._allowed, f"{self._domain.name} holds {grown} KiB more than before"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A device given by a sysfs rule is pulled out in mid-transfer and comes back."""
+
+import time
+
+from lab.channel import PATIENCE
+from lab.gadget import Stick
+from lab.memory import NoGrowth
+
+# Far below any driver's own timeout (30 s for a SCSI command).
+AT_ONCE = 3 * PATIENCE
+
+
+def busy(guest, disk):
+    """Reads the disk without end and without the page cache, until it fails."""
+    job = guest.job(f"while dd if=/dev/{disk} of=/dev/null bs=120k iflag=direct 2>/dev/null; do echo . >>/tmp/progress; done")
+    guest.run("rm -f /tmp/progress")
+    guest.wait("[ -s /tmp/progress ]", 60, "the read does not get on")
+    return job
+
+
+def pull(stick, guest, vusb, usbback):
+    job = busy(guest, vusb.wait_disk(1))
+    start = time.monotonic()
+    stick.unplug()
+    job.wait()
+    assert time.monotonic() - start < AT_ONCE, "I/O must end with an error at once"
+    vusb.wait_no_device(1)
+    vusb.wait_port_status(1, "0")
+    assert usbback.grabbed() == []
+
+
+def test_replug(guest, vusb, usbback, counts):
+    dom0 = usbback.dom0
+    with Stick(dom0, mib=4) as stick:
+        rule = vusb.rule(stick.busname, 1)
+        usbback.add(rule)
+        stick.plug()
+        pull(stick, guest, vusb, usbback)  # what is allocated once is allocated now
+        with NoGrowth(dom0, counts.replugs), NoGrowth(guest, counts.replugs):
+            for _ in range(counts.replugs):
+                stick.plug()
+                pull(stick, guest, vusb, usbback)
+        assert usbback.rules() == [rule]
+        stick.plug()
+        guest.run(f"dd if=/dev/{vusb.wait_disk(1)} of=/dev/null bs=1M", 120)
+
+
+def test_a_rule_written_while_the_device_is_in_use_is_refused(guest, vusb, usbback):
+    dom0 = usbback.dom0
+    with Stick(dom0, mib=4) as stick:
+        stick.plug()
+        dom0.wait(f"[ -e {stick.sysfs}/{stick.busname}:1.0/driver ]", 30, "usb-storage does not bind")
+        dom0.run("dmesg -C")
+        assert usbback.write("new_vport", vusb.rule(stick.busname, 1)) == ["EBUSY"]
+        assert usbback.rules() == []
+        assert f"{stick.busname}:1.0" in dom0.run("dmesg | grep usb-storage")
+
+
+def test_what_is_plugged_into_a_released_port_is_the_hosts(guest, vusb, usbback):
+    dom0 = usbback.dom0
+    with Stick(dom0, mib=4) as stick:
+        rule = vusb.rule(stick.busname, 1)
+        usbback.add(rule)
+        stick.plug()
+        vusb.wait_disk(1)
+        usbback.remove(rule)
+        stick.unplug()
+        stick.wait_absent()
+        stick.plug().wait_present()
+        dom0.wait(f"ls -d {stick.sysfs}/*/host*", 30, "usb-storage does not bind")

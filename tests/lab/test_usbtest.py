@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's own usbtest driver in a guest, on a gadget plugged into dom0."""
+
+import pytest
+
+from lab.conftest import both_types
+from lab.gadget import SourceSink
+from lab.usbtest import CASES, failures, run_cases
+
+# What the kernel's C frontend cannot do, and why. None of it is the backend's.
+STOCK_CANNOT: dict[int, str] = {}
+
+
+@both_types
+def test_our_pair(guest, vusb, usbback, counts):
+    with SourceSink(usbback.dom0) as gadget:
+        usbback.add(vusb.rule(gadget.busname, 1))
+        gadget.plug()
+        guest.run("modprobe usbtest")
+        vusb.wait_device(1)
+        assert failures(run_cases(guest, vusb.usbfs(1), CASES, counts.usbtest)) == {}
+
+
+def test_stock_frontend(guest, usbback, counts):
+    """The C frontend of the guest's own kernel, which knows nothing of us."""
+    guest.run("modprobe usbcore; insmod /lab/stock/xen-hcd.ko")
+    vusb = usbback.vusb(guest)
+    vusb.create()
+    vusb.wait_connected()
+    with SourceSink(usbback.dom0) as gadget:
+        usbback.add(vusb.rule(gadget.busname, 1))
+        gadget.plug()
+        vusb.wait_device(1)
+        cases = tuple(case for case in CASES if case not in STOCK_CANNOT)
+        assert failures(run_cases(guest, vusb.usbfs(1), cases, counts.usbtest)) == {}
+    vusb.remove()
+
+
+@pytest.mark.parametrize("size", [1, 511, 512, 4096, 65536, 131072, 400000])
+def test_bulk_transfers_of_any_size(guest, vusb, usbback, size):
+    """One URB on either side of a page, of the wire's 16 pages and of the u16 length."""
+    with SourceSink(usbback.dom0) as gadget:
+        usbback.add(vusb.rule(gadget.busname, 1))
+        gadget.plug()
+        guest.run("modprobe usbtest")
+        vusb.wait_device(1)
+        node = vusb.usbfs(1)
+        for case in (1, 2, 17, 18):
+            output = guest.run(f"testusb -D {node} -t {case} -c 4 -s {size}", 120)
+            assert f"test {case}, " in output

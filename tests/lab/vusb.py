@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One virtual USB controller of one guest, seen from both of its halves."""
+
+from lab.dom0 import Dom0
+from lab.guest import Guest
+
+CONNECTED = "4"
+SPEEDS = {"disconnected": "0", "low": "1", "full": "2", "high": "3"}
+
+
+class Vusb:
+    def __init__(self, dom0: Dom0, guest: Guest, number: int = 0):
+        self.dom0 = dom0
+        self.guest = guest
+        self.number = number
+        self.domid = guest.domid
+        self.backend = f"/local/domain/0/backend/vusb/{self.domid}/{number}"
+        self.frontend = f"/local/domain/{self.domid}/device/vusb/{number}"
+
+    def create(self, *options: str) -> None:
+        """Makes the nodes with the script of the 2009 text."""
+        self.dom0.run(f"/lab/init_xs.sh {' '.join(options)} {self.domid} {self.number}")
+
+    def remove(self) -> None:
+        self.dom0.run(f"/lab/init_xs.sh --remove {self.domid} {self.number}", 120)
+
+    def wait_connected(self, timeout: float = 60) -> None:
+        both = f'"$(xenstore-read {self.backend}/state) $(xenstore-read {self.frontend}/state)"'
+        self.dom0.wait(f"[ {both} = '{CONNECTED} {CONNECTED}' ]", timeout, "the two halves do not connect")
+
+    def rule(self, busname: str, port: int) -> str:
+        return f"{busname}:{self.domid}:{self.number}:{port}"
+
+    def port_status(self, port: int) -> str | None:
+        """The node port-N: 0 disconnected, 1 low, 2 full, 3 high speed."""
+        return self.dom0.xenstore(f"{self.backend}/port-{port}")
+
+    def wait_port_status(self, port: int, status: str, timeout: float = 30) -> None:
+        node = f"{self.backend}/port-{port}"
+        self.dom0.wait(f'[ "$(xenstore-read {node})" = {status} ]', timeout, f"port-{port} is never {status}")
+
+    def bus(self) -> int:
+        """The guest's number of this controller's bus."""
+        name = self.guest.wait(f"cd /sys/bus/xen/devices/vusb-{self.number} && ls -d usb*", 30, "no root hub in the guest")
+        return int(name.removeprefix("usb"))
+
+    def device(self, port: int) -> str:
+        """The sysfs directory, in the guest, of the device on a port."""
+        return f"/sys/bus/usb/devices/{self.bus()}-{port}"
+
+    def wait_device(self, port: int, timeout: float = 60) -> str:
+        """Waits until the guest has configured the device on a port."""
+        device = self.device(port)
+        self.guest.wait(f"ls -d {device}/*:*", timeout, f"no device on port {port} in the guest")
+        return device
+
+    def wait_no_device(self, port: int, timeout: float = 30) -> None:
+        self.guest.wait(f"[ ! -e {self.device(port)} ]", timeout, f"the device on port {port} is still in the guest")
+
+    def wait_disk(self, port: int, timeout: float = 60) -> str:
+        """Waits for the disk on a port to be readable; returns its name, such as sda."""
+        device = self.device(port)
+        find = f'd=$(ls -d {device}/*/host*/target*/*/block/*) && [ "$(cat $d/size)" -gt 0 ] && echo ${{d##*/}}'
+        return self.guest.wait(find, timeout, f"no disk on port {port} in the guest")
+
+    def usbfs(self, port: int) -> str:
+        """The guest's usbfs node of the device on a port."""
+        device = self.device(port)
+        bus, number = self.guest.run(f"cat {device}/busnum {device}/devnum").split()
+        return f"/dev/bus/usb/{int(bus):03}/{int(number):03}"
