@@ -13,7 +13,8 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Acquire, Atomic, Full},
-        rcu, Arc, //
+        rcu,
+        Arc, //
     },
 };
 
@@ -63,6 +64,12 @@ impl<T: Send + Sync + 'static> Global<T> {
         // not before `_guard` is dropped.
         let borrowed = unsafe { kernel::sync::ArcBorrow::from_raw(content.as_ptr()) };
         Some(borrowed.into())
+    }
+}
+
+impl<T: Send + Sync + 'static> Default for Global<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `watch::Handler::changed` | the kernel's one xenwatch thread | `Watch` |
 //! | `timer::Handler::expired` | worker of its queue | `Timer` |
 //!
-//! All of them should only enqueue work on an [`queue::OrderedQueue`].
+//! All of them should only enqueue work on an [`queue::WorkQueue`].
 
 pub mod evtchn;
 pub mod global;
