@@ -23,3 +23,15 @@ pub const fn refused(errno: i32) -> Status {
         _ => Status::from_urb(errno),
     }
 }
+
+/// The wire's status for an operation that the host's USB core could not do, a
+/// negative errno: where the core refuses what makes no sense for the device,
+/// the device would have stalled.
+#[must_use]
+pub const fn failed(errno: i32) -> Status {
+    match errno.saturating_neg() {
+        ENOENT | EINVAL => Status::Stall,
+        ESHUTDOWN | EHOSTUNREACH => Status::Shutdown,
+        _ => Status::from_urb(errno),
+    }
+}

@@ -34,5 +34,5 @@ pub use port::{Guest, Port, Verdict};
 pub use rule::{admit, BadRule, Rule, Taken, Target, DOMID_FIRST_RESERVED};
 pub use slots::{Index, NoSlot, Slots, SLOTS};
 pub use speed::{unfit, HostSpeed, Unfit, Version};
-pub use status::refused;
+pub use status::{failed, refused};
 pub use xenbus::{next_move, Move, Other, Own};

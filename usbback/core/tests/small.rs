@@ -200,6 +200,9 @@ fn refusals() {
     assert_eq!(refused(-19), Status::NoDevice);
     assert_eq!(refused(-12), Status::IoError);
     assert_eq!(refused(-32), Status::Stall);
+    assert_eq!(failed(-22), Status::Stall);
+    assert_eq!(failed(-110), Status::IoError);
+    assert_eq!(failed(-19), Status::NoDevice);
 }
 
 #[test]

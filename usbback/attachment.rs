@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A device on a port of a guest's virtual host controller.
+
+use crate::place::Place;
+use crate::vusb::Vusb;
+use kernel::prelude::*;
+use kernel::sync::{
+    atomic::{AtomicFlag, Relaxed},
+    Arc,
+};
+use usb::device::Device;
+use usb::urb::Target;
+use usbif::{PortNumber, Speed};
+
+/// From the moment the device is announced until it is taken away. What is
+/// plugged in next is another one, also if it is the same device.
+pub(crate) struct Attachment {
+    pub(crate) vusb: Arc<Vusb>,
+    pub(crate) port: PortNumber,
+    pub(crate) speed: Speed,
+    pub(crate) target: Arc<Target>,
+    pub(crate) place: Arc<Place>,
+    /// Some frontend has seen it: it is not as the host has set it up.
+    used: AtomicFlag,
+}
+
+impl Attachment {
+    pub(crate) fn new(
+        place: Arc<Place>,
+        device: &Device,
+        speed: Speed,
+        vusb: Arc<Vusb>,
+        port: PortNumber,
+        used: bool,
+    ) -> Result<Arc<Self>> {
+        let target = Target::new(device)?;
+        Ok(Arc::new(
+            Self {
+                vusb,
+                port,
+                speed,
+                target,
+                place,
+                used: AtomicFlag::new(used),
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Whether a frontend has seen it before; from now on one has.
+    pub(crate) fn use_it(&self) -> bool {
+        self.used.xchg(true, Relaxed)
+    }
+
+    /// Lets no request through, and takes back those that are on their way.
+    /// Waits for the controller, not for the device.
+    pub(crate) fn quiesce(&self) {
+        self.target.close();
+        self.vusb.kill_for(&self.target);
+    }
+
+    /// Lets requests through again.
+    pub(crate) fn resume(&self) {
+        self.target.reopen();
+    }
+
+    /// Takes the device off the port, for good.
+    pub(crate) fn withdraw(&self) {
+        self.vusb.detach(self);
+        self.quiesce();
+    }
+}

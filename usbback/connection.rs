@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A frontend's rings, from connect to disconnect.
+//!
+//! All memory is allocated here, at connect: sixteen URBs with their buffers,
+//! as many as the ring has entries. What comes back from the USB core, in
+//! interrupt context, is put aside in `returned` until the data worker has time.
+//! While it lives a connection, its URBs and its event channel refer to each
+//! other; `close` takes them apart.
+
+use crate::announce::Announcer;
+use crate::attachment::Attachment;
+use crate::engine::Engine;
+use crate::vusb::{Vusb, PORTS};
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, new_spinlock_irq, Arc, Mutex, SpinLockIrq};
+use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
+use ring::{BackRing, Corrupt};
+use usb::urb::{Completion, Target, Ticket, Urb, UrbHandle};
+use usbback_core::{Dialect, Index, SLOTS};
+use usbif::Status;
+use xen::evtchn::{EventChannel, Handler};
+use xen::ring_page::MappedRing;
+
+/// Most packets of an isochronous request.
+pub(crate) const PACKETS: u16 = 256;
+
+/// One frontend's connection.
+#[pin_data]
+pub(crate) struct Connection {
+    pub(crate) vusb: Arc<Vusb>,
+    /// None: closed, or stopped after an error.
+    #[pin]
+    engine: Mutex<Option<KBox<Engine>>>,
+    #[pin]
+    returned: SpinLockIrq<Returned>,
+    /// To take URBs back by.
+    #[pin]
+    handles: Mutex<KVec<UrbHandle<Connection>>>,
+    #[pin]
+    work: Work<Connection>,
+}
+
+/// What has come back and has not been dealt with.
+pub(crate) struct Returned {
+    /// URBs, by their slots.
+    pub(crate) urbs: [Option<Urb<Connection>>; SLOTS],
+    /// Operations of the USB core, by the ports of their devices.
+    pub(crate) operations: [Option<Finished>; PORTS],
+}
+
+/// An operation that has ended.
+pub(crate) struct Finished {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) slot: Option<Index>,
+    pub(crate) status: Status,
+}
+
+impl Returned {
+    const fn nothing() -> Self {
+        Self {
+            urbs: [const { None }; SLOTS],
+            operations: [const { None }; PORTS],
+        }
+    }
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Connection { self.work }
+}
+
+impl WorkItem for Connection {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let turn = match &mut *this.engine.lock() {
+            None => return,
+            Some(engine) => engine.turn(&this),
+        };
+        match turn {
+            Ok(false) => {}
+            Ok(true) => this.look(),
+            Err(Corrupt) => this.stop("the frontend's ring is corrupt"),
+        }
+    }
+}
+
+/// Hears the frontend's events.
+pub(crate) struct Doorbell(Arc<Connection>);
+
+impl Handler for Doorbell {
+    fn event(&self) {
+        self.0.look();
+    }
+}
+
+impl Completion for Connection {
+    fn complete(&self, urb: Urb<Self>) {
+        let this = urb.context().clone();
+        let tag = urb.tag();
+        let lost = {
+            let mut returned = self.returned.lock();
+            match returned.urbs.get_mut(tag) {
+                Some(place) => place.replace(urb),
+                None => Some(urb),
+            }
+        };
+        // There is none: a slot has one URB.
+        drop(lost);
+        this.look();
+    }
+}
+
+impl Connection {
+    /// Maps the rings and binds the event channel.
+    pub(crate) fn new(vusb: Arc<Vusb>, dialect: &Dialect) -> Result<Arc<Self>> {
+        let (urb_ring, conn_ring, event_channel) = match *dialect {
+            Dialect::Usbif {
+                urb_ring,
+                conn_ring,
+                event_channel,
+            } => (urb_ring, Some(conn_ring), event_channel),
+            Dialect::Old {
+                ring,
+                event_channel,
+            } => (ring, None, event_channel),
+        };
+        let map = |gref| MappedRing::map(&*vusb.dev, gref);
+        let urb_ring = BackRing::attach(map(urb_ring)?).map_err(|Corrupt| EPROTO)?;
+        let conn_ring = match conn_ring {
+            None => None,
+            Some(gref) => Some(BackRing::attach(map(gref)?).map_err(|Corrupt| EPROTO)?),
+        };
+        let this = Arc::pin_init(
+            pin_init!(Self {
+                vusb,
+                engine <- new_mutex!(None),
+                returned <- new_spinlock_irq!(Returned::nothing()),
+                handles <- new_mutex!(KVec::new()),
+                work <- new_work!("usbback::connection"),
+            }),
+            GFP_KERNEL,
+        )?;
+        let mut urbs = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
+        let mut handles = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
+        for tag in 0..SLOTS {
+            let urb = Urb::new(this.clone(), tag, PACKETS)?;
+            handles.push(urb.handle(), GFP_KERNEL)?;
+            urbs.push(Some(urb), GFP_KERNEL)?;
+        }
+        let doorbell = Arc::new(Doorbell(this.clone()), GFP_KERNEL)?;
+        let channel = EventChannel::bind(&*this.vusb.dev, event_channel, c"vusb", doorbell)?;
+        let announcer = Announcer::new(conn_ring);
+        let engine = Engine::new(urb_ring, announcer, channel, urbs, this.vusb.domid)?;
+        *this.handles.lock() = handles;
+        *this.engine.lock() = Some(engine);
+        Ok(this)
+    }
+
+    /// Has the rings, and what has come back, looked at. From any context.
+    pub(crate) fn look(self: &Arc<Self>) {
+        self.vusb.queue.enqueue(self);
+    }
+
+    /// An operation of the USB core has ended.
+    pub(crate) fn finished(
+        self: &Arc<Self>,
+        attachment: &Arc<Attachment>,
+        slot: Option<Index>,
+        status: Status,
+    ) {
+        let finished = Finished {
+            attachment: attachment.clone(),
+            slot,
+            status,
+        };
+        let old = match self
+            .returned
+            .lock()
+            .operations
+            .get_mut(attachment.port.index())
+        {
+            Some(place) => place.replace(finished),
+            None => Some(finished),
+        };
+        drop(old);
+        self.look();
+    }
+
+    /// Takes what has come back.
+    pub(crate) fn take_returned(&self) -> Returned {
+        core::mem::replace(&mut *self.returned.lock(), Returned::nothing())
+    }
+
+    /// Asks for one request to be given back early.
+    pub(crate) fn unlink(&self, slot: Index, ticket: Ticket) {
+        // A copy: giving back may take long, and others want to kill.
+        let handle = self.handles.lock().get(slot.get()).cloned();
+        if let Some(handle) = handle {
+            handle.unlink(ticket);
+        }
+    }
+
+    /// Takes back what is on its way to a device.
+    pub(crate) fn kill_for(&self, target: &Arc<Target>) {
+        for handle in self.handles.lock().iter() {
+            handle.kill_for(target);
+        }
+    }
+
+    /// The frontend cannot be talked to any more: nothing of it is read or
+    /// written again.
+    fn stop(&self, why: &str) {
+        self.close();
+        self.vusb.broken(why);
+    }
+
+    /// Lets go of everything. Waits for host controllers. Again: does nothing.
+    pub(crate) fn close(&self) {
+        let engine = self.engine.lock().take();
+        // Nobody submits any more, so what is taken back stays back. The lock
+        // is for those who take back at the same time.
+        let handles = core::mem::take(&mut *self.handles.lock());
+        for handle in &handles {
+            handle.kill();
+        }
+        drop(self.take_returned());
+        // The channel first: see the order of its fields.
+        drop(engine);
+    }
+}

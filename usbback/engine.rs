@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The data worker: takes requests from the ring, has them done, answers.
+//!
+//! One turn at a time, each of bounded length, none of which waits for a device.
+//! A request is answered exactly once, whatever happens: each is in one slot
+//! until its answer is on the ring.
+//!
+//! Where a request is: at a device (its URB flies), or waiting on its port behind
+//! an operation of the USB core, or itself such an operation at the port's place.
+
+use crate::announce::Announcer;
+use crate::attachment::Attachment;
+use crate::connection::{Connection, Doorbell, Finished};
+use crate::operation::Pending;
+use crate::transfer::{self, Copier};
+use crate::vusb::PORTS;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use ring::{BackRing, Corrupt};
+use usb::urb::{Ticket, Urb};
+use usbback_core::{refused, Index, Port, Slots, Verdict};
+use usbif::{PortNumber, Request, Response, Speed, Status, Submit, URB_ENTRY};
+use xen::evtchn::EventChannel;
+use xen::ring_page::MappedRing;
+use xen::DomId;
+
+/// Requests taken in one turn: two rings full.
+const BUDGET: u32 = 32;
+
+/// What the worker owns. Fields are dropped in this order: no event comes, the
+/// rings are unmapped, the memory goes.
+pub(crate) struct Engine {
+    channel: Pin<KBox<EventChannel<Doorbell>>>,
+    ring: BackRing<MappedRing, URB_ENTRY>,
+    announcer: Announcer,
+    slots: Slots<Flight>,
+    /// The requests in the slots.
+    submits: KVec<Option<Submit>>,
+    /// The URBs of the slots; None while they fly.
+    urbs: KVec<Option<Urb<Connection>>>,
+    ports: KVec<Port<Arc<Attachment>>>,
+    copier: Copier,
+    /// Something was done since the last event was acknowledged.
+    worked: bool,
+}
+
+/// What is known of a request besides itself.
+struct Flight {
+    port: PortNumber,
+    stage: Stage,
+}
+
+/// Where it is.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Behind an operation, on its port.
+    Waiting,
+    /// At the device.
+    Flying(Ticket),
+    /// An operation of the USB core.
+    Operation,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        ring: BackRing<MappedRing, URB_ENTRY>,
+        announcer: Announcer,
+        channel: Pin<KBox<EventChannel<Doorbell>>>,
+        urbs: KVec<Option<Urb<Connection>>>,
+        domain: DomId,
+    ) -> Result<KBox<Self>> {
+        let mut submits = KVec::with_capacity(urbs.len(), GFP_KERNEL)?;
+        for _ in &urbs {
+            submits.push(None, GFP_KERNEL)?;
+        }
+        let mut ports = KVec::with_capacity(PORTS, GFP_KERNEL)?;
+        for _ in 0..PORTS {
+            ports.push(Port::Empty, GFP_KERNEL)?;
+        }
+        let copier = Copier::new(domain)?;
+        Ok(KBox::new(
+            Self {
+                channel,
+                ring,
+                announcer,
+                slots: Slots::default(),
+                submits,
+                urbs,
+                ports,
+                copier,
+                worked: false,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// One turn. True: there is more to do.
+    pub(crate) fn turn(&mut self, connection: &Arc<Connection>) -> Result<bool, Corrupt> {
+        self.look_at_ports(connection);
+        let returned = connection.take_returned();
+        for urb in returned.urbs.into_iter().flatten() {
+            self.landed(urb);
+        }
+        for finished in returned.operations.into_iter().flatten() {
+            self.finished(connection, finished);
+        }
+        let mut more = true;
+        for _ in 0..BUDGET {
+            let Some(entry) = self.ring.pop()? else {
+                more = false;
+                break;
+            };
+            self.worked = true;
+            self.request(connection, &entry);
+        }
+        let events = self.announcer.send()?;
+        let responses = self.ring.publish();
+        if events || responses {
+            self.worked = true;
+            self.channel.notify();
+        }
+        if more || self.ring.arm()? {
+            return Ok(true);
+        }
+        let spurious = !core::mem::take(&mut self.worked);
+        self.channel.eoi(spurious);
+        Ok(false)
+    }
+
+    fn answer(&mut self, response: &Response) {
+        // There is room: each answer is to a request that was taken.
+        let _ = self.ring.push(&response.encode());
+    }
+
+    /// Answers the request in a slot and frees the slot.
+    fn end(&mut self, slot: Index, status: Status) {
+        if let Some((id, _)) = self.slots.remove(slot) {
+            self.answer(&Response::plain(id, status));
+        }
+    }
+
+    fn port(&mut self, port: PortNumber) -> Option<&mut Port<Arc<Attachment>>> {
+        self.ports.get_mut(port.index())
+    }
+
+    /// Follows what was attached and detached meanwhile.
+    fn look_at_ports(&mut self, connection: &Arc<Connection>) {
+        // Bits of slots whose requests lost their device while they waited.
+        let mut lost = 0u16;
+        let ports = &mut self.ports;
+        let events = &mut self.announcer.events;
+        connection.vusb.look_at_ports(|index, now| {
+            let (Some(port), Some(events)) = (ports.get_mut(index), events.get_mut(index)) else {
+                return;
+            };
+            let same = match (port.device(), now) {
+                (None, None) => true,
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                _ => false,
+            };
+            if same {
+                return;
+            }
+            for slot in port.detach() {
+                lost |= 1u16.wrapping_shl(slot.get() as u32);
+            }
+            match now {
+                None => events.set(Speed::None),
+                Some(new) => {
+                    events.set(new.speed);
+                    *port = Port::attach(new.clone(), new.use_it());
+                }
+            }
+        });
+        for slot in (0..usbback_core::SLOTS).filter_map(Index::new) {
+            if lost & 1u16.wrapping_shl(slot.get() as u32) != 0 {
+                self.end(slot, Status::NoDevice);
+            }
+        }
+    }
+
+    /// Takes a request.
+    fn request(&mut self, connection: &Arc<Connection>, entry: &[u8; URB_ENTRY]) {
+        match Request::parse(entry) {
+            Err(refused) => {
+                if connection.vusb.limit.allows() {
+                    pr_warn!(
+                        "domain {}, vusb {}: bad request: {}\n",
+                        connection.vusb.domid,
+                        connection.vusb.id,
+                        refused.reason
+                    );
+                }
+                self.answer(&Response::plain(refused.id, Status::Invalid));
+            }
+            Ok(Request::Unlink { id, target, .. }) => {
+                self.unlink(connection, target);
+                self.answer(&Response::plain(id, Status::Ok));
+            }
+            Ok(Request::Submit(submit)) => self.accept(connection, &submit),
+        }
+    }
+
+    fn accept(&mut self, connection: &Arc<Connection>, submit: &Submit) {
+        let flight = Flight {
+            port: submit.port,
+            stage: Stage::Waiting,
+        };
+        let Ok(slot) = self.slots.insert(submit.id, flight) else {
+            self.answer(&Response::plain(submit.id, Status::Invalid));
+            return;
+        };
+        if let Some(place) = self.submits.get_mut(slot.get()) {
+            *place = Some(*submit);
+        }
+        let verdict = match self.port(submit.port) {
+            None => Some(Verdict::Answer(slot, Status::NoDevice)),
+            Some(port) => port.request(slot, submit),
+        };
+        if let Some(verdict) = verdict {
+            self.follow(connection, submit.port, verdict);
+        }
+    }
+
+    /// Does what a port says. True: the port goes on at once.
+    fn follow(&mut self, connection: &Arc<Connection>, port: PortNumber, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Answer(slot, status) => {
+                self.end(slot, status);
+                true
+            }
+            Verdict::Submit(slot) => {
+                self.submit(slot);
+                true
+            }
+            Verdict::Run(slot, operation) => {
+                if let Some(flight) = slot.and_then(|slot| self.slots.get_mut(slot)) {
+                    flight.stage = Stage::Operation;
+                }
+                let Some(attachment) = self.port(port).and_then(|port| port.device().cloned())
+                else {
+                    return false;
+                };
+                let place = attachment.place.clone();
+                place.submit(Pending {
+                    operation,
+                    slot,
+                    attachment,
+                    connection: connection.clone(),
+                });
+                false
+            }
+        }
+    }
+
+    /// Sends a request to its device.
+    fn submit(&mut self, slot: Index) {
+        if let Err(status) = self.try_submit(slot) {
+            self.end(slot, status);
+        }
+    }
+
+    fn try_submit(&mut self, slot: Index) -> Result<(), Status> {
+        let index = slot.get();
+        let flight = self.slots.get_mut(slot).ok_or(Status::IoError)?;
+        let submit = self
+            .submits
+            .get(index)
+            .and_then(Option::as_ref)
+            .ok_or(Status::IoError)?;
+        let target = self
+            .ports
+            .get(flight.port.index())
+            .and_then(Port::device)
+            .map(|attached| &attached.target)
+            .ok_or(Status::NoDevice)?;
+        let place = self.urbs.get_mut(index).ok_or(Status::IoError)?;
+        let mut urb = place.take().ok_or(Status::IoError)?;
+        let transfer = match self.copier.fetch(submit, &mut urb) {
+            Ok(()) => transfer::of(submit),
+            Err(status) => {
+                *place = Some(urb);
+                return Err(status);
+            }
+        };
+        match urb.submit(target, &transfer) {
+            Ok(ticket) => {
+                flight.stage = Stage::Flying(ticket);
+                Ok(())
+            }
+            Err(refusal) => {
+                *place = Some(refusal.urb);
+                Err(refused(refusal.error.to_errno()))
+            }
+        }
+    }
+
+    /// A URB has come back.
+    fn landed(&mut self, urb: Urb<Connection>) {
+        let index = urb.tag();
+        let submit = self.submits.get(index).and_then(Option::as_ref);
+        let response = submit.map(|submit| self.copier.give(submit, &urb));
+        if let Some(place) = self.urbs.get_mut(index) {
+            *place = Some(urb);
+        }
+        let ended = Index::new(index).and_then(|slot| self.slots.remove(slot));
+        if let (Some((id, _)), Some(response)) = (ended, response) {
+            self.answer(&Response { id, ..response });
+        }
+    }
+
+    /// An operation has ended: its port goes on.
+    fn finished(&mut self, connection: &Arc<Connection>, finished: Finished) {
+        if let Some(slot) = finished.slot {
+            self.end(slot, finished.status);
+        }
+        let number = finished.attachment.port;
+        loop {
+            let Some(port) = self.port(number) else {
+                return;
+            };
+            if !port
+                .device()
+                .is_some_and(|device| Arc::ptr_eq(device, &finished.attachment))
+            {
+                return;
+            }
+            let Some(verdict) = port.done() else {
+                return;
+            };
+            if !self.follow(connection, number, verdict) {
+                return;
+            }
+        }
+    }
+
+    /// Gives a request back early, if it is there. An operation of the USB core
+    /// is not interrupted: the device would be left half-way.
+    fn unlink(&mut self, connection: &Arc<Connection>, target: u16) {
+        let Some(slot) = self.slots.find(target) else {
+            return;
+        };
+        let Some(flight) = self.slots.get(slot) else {
+            return;
+        };
+        match flight.stage {
+            Stage::Flying(ticket) => connection.unlink(slot, ticket),
+            Stage::Waiting => {
+                let port = flight.port;
+                if self.port(port).is_some_and(|port| port.withdraw(slot)) {
+                    self.end(slot, Status::Shutdown);
+                }
+            }
+            Stage::Operation => {}
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rules that the toolstack writes: `port/N` of a vusb's backend directory is
+//! the bus name of the device on that port, or empty.
+//!
+//! The order of libxl: to assign, it writes the node, unbinds the host's driver
+//! and binds ours; to take away, it unbinds ours, empties the node and binds the
+//! host's. The node is the truth whenever it is read; a rule is our copy.
+
+use crate::backend::Backend;
+use crate::place::Place;
+use crate::vusb::Vusb;
+use crate::Show;
+use kernel::prelude::*;
+use kernel::sync::{atomic::Acquire, Arc};
+use usbback_core::{BusName, Leave, Origin, Rule, Target};
+use usbif::{PortNumber, MAX_PORTS};
+use xen::transaction::while_alive;
+use xen::xenbus::Device;
+use xen::xenstore::{path, Store};
+
+/// Where the backends of this domain are.
+const ROOT: &CStr = c"backend/vusb";
+
+/// What stands in a `port/N` node: None also if it is no bus name.
+fn read(dir: &CStr, port: PortNumber) -> Option<BusName> {
+    let node = path(fmt!("port/{}", port.get())).ok()?;
+    let text = Store::DIRECT.read::<32>(dir, &node).ok()?;
+    BusName::parse(text.as_bytes())
+}
+
+/// Whether the toolstack assigns this bus name to that port.
+fn stands(rule: &Rule) -> bool {
+    path(fmt!("{}/{}/{}", ROOT, rule.target.domid, rule.target.vusb))
+        .is_ok_and(|dir| read(&dir, rule.target.port) == Some(rule.busname))
+}
+
+/// Looks through all backend directories for a bus name, those included whose
+/// vusb has not been probed yet.
+fn find(busname: &BusName) -> Option<Target> {
+    let mut found = None;
+    // Errors end the search: a directory that is not there holds nothing.
+    let _ = Store::DIRECT.list(ROOT, c"", |domain| {
+        let Some(domid) = number(domain) else {
+            return Ok(());
+        };
+        let dir = path(fmt!("{}/{}", ROOT, domain))?;
+        let _ = Store::DIRECT.list(&dir, c"", |name| {
+            let Some(vusb) = number(name) else {
+                return Ok(());
+            };
+            let dir = path(fmt!("{}/{}/{}", ROOT, domain, name))?;
+            if !Store::DIRECT.exists(&dir, c"port") {
+                return Ok(());
+            }
+            for port in PortNumber::first(MAX_PORTS) {
+                if read(&dir, port).as_ref() == Some(busname) {
+                    found = Some(Target { domid, vusb, port });
+                    return Err(EEXIST);
+                }
+            }
+            Ok(())
+        });
+        match found {
+            None => Ok(()),
+            Some(_) => Err(EEXIST),
+        }
+    });
+    found
+}
+
+fn number(name: &CStr) -> Option<u16> {
+    let number = xen::xenstore::parse_decimal(name.to_bytes())?;
+    u16::try_from(number).ok()
+}
+
+/// The rule by which an interface may be bound to us, made from XenStore if we
+/// do not have it yet.
+pub(crate) fn rule_for(backend: &Arc<Backend>, busname: &BusName) -> Option<(Arc<Place>, Rule)> {
+    let known = backend.standing(busname);
+    if let Some(known) = &known {
+        let good = match known.standing {
+            Ok(Origin::Sysfs) => true,
+            Ok(Origin::XenStore) => stands(&known.rule),
+            Err(_) => false,
+        };
+        if good {
+            return Some((backend.place(busname.as_bytes())?, known.rule));
+        }
+    }
+    // Before XenStore is up there is no toolstack, and asking would not return.
+    if !backend.xenstore.load(Acquire) {
+        return None;
+    }
+    let target = find(busname)?;
+    let rule = Rule {
+        busname: *busname,
+        target,
+    };
+    if let Some(known) = known {
+        // The toolstack has moved the device and we have not heard of it.
+        backend.end_rule(&known.rule, Leave::ToHost);
+    }
+    Some((assign(backend, rule)?, rule))
+}
+
+/// Makes a rule of what the toolstack says.
+fn assign(backend: &Arc<Backend>, rule: Rule) -> Option<Arc<Place>> {
+    // Another device on that port, says an old rule: the node was just read.
+    if let Some(old) = backend.toolstack_rule(&rule.target) {
+        if old.busname != rule.busname && backend.end_rule(&old, Leave::ToHost) {
+            if let Some(place) = backend.place(old.busname.as_bytes()) {
+                place.retry();
+            }
+        }
+    }
+    match backend.add(rule, Origin::XenStore) {
+        Ok((place, _)) => {
+            backend.domain_seen(rule.target.domid);
+            place.retry();
+            Some(place)
+        }
+        Err(error) => {
+            pr_err!(
+                "{}: the toolstack assigns it, but there is another rule for the device or the \
+                 port ({})\n",
+                Show(&rule),
+                error.to_errno()
+            );
+            None
+        }
+    }
+}
+
+impl Vusb {
+    /// Makes the rules of this vusb what its nodes say.
+    pub(crate) fn read_nodes(&self) {
+        for port in PortNumber::first(self.ports) {
+            let target = Target {
+                domid: self.domid,
+                vusb: self.id,
+                port,
+            };
+            let node = read(self.dev.nodename(), port);
+            let rule = self.backend.toolstack_rule(&target);
+            if rule.map(|rule| rule.busname) == node {
+                continue;
+            }
+            if let Some(rule) = rule {
+                if self.backend.end_rule(&rule, Leave::ToHost) {
+                    if let Some(place) = self.backend.place(rule.busname.as_bytes()) {
+                        place.retry();
+                    }
+                }
+            }
+            if let Some(busname) = node {
+                let same = self.backend.standing(&busname).is_some_and(|stand| {
+                    stand.standing == Ok(Origin::Sysfs) && stand.rule.target == target
+                });
+                if !same {
+                    assign(&self.backend, Rule { busname, target });
+                }
+            }
+        }
+    }
+
+    /// Empties the node of a rule, if it still says that.
+    pub(crate) fn clear_node(&self, rule: &Rule) {
+        if let Err(error) = clear(&self.dev, rule) {
+            pr_warn!(
+                "{}: port/{} cannot be cleared ({})\n",
+                Show(rule),
+                rule.target.port.get(),
+                error.to_errno()
+            );
+        }
+    }
+}
+
+fn clear(dev: &Device, rule: &Rule) -> Result {
+    let node = path(fmt!("port/{}", rule.target.port.get()))?;
+    while_alive(dev, |store| match store.read::<32>(dev.nodename(), &node) {
+        Ok(text) if text.as_bytes() == rule.busname.as_bytes() => {
+            store.write(dev.nodename(), &node, c"")
+        }
+        Ok(_) | Err(ENOENT | E2BIG) => Ok(()),
+        Err(error) => Err(error),
+    })
+    .map(|_| ())
+}
