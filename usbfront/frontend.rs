@@ -188,13 +188,10 @@ impl xenbus::Driver for Driver {
     const ID: &'static CStr = c"vusb";
 
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a {
-        let frontend = Frontend::new(dev);
-        // A frontend that was bound before has left it Closed: the backend must
-        // see that another begins.
-        if dev.state() != State::Initialising {
-            dev.switch_state(State::Initialising);
-        }
-        frontend
+        // A frontend that was bound before has left our state Closed. It stays
+        // so until we connect: to Initialising only the toolstack may set it,
+        // and the core takes that for a new device.
+        Frontend::new(dev)
     }
 
     fn otherend_changed(_: &Device<Core<'_>>, data: Pin<&Self::Data>, state: State) -> Then {

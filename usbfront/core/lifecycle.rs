@@ -55,11 +55,9 @@ impl Lifecycle {
     pub fn backend(&mut self, backend: Backend) -> Action {
         use Backend as B;
         let (next, action) = match (*self, backend) {
-            // Connected without us is what a frontend before us has left: the
-            // backend will see our rings all the same when we switch.
-            (Self::Waiting, B::Waiting | B::Connected) => {
-                (Self::Connected { confirmed: false }, Action::Connect)
-            }
+            // Connected without us has not seen yet that the frontend before
+            // us has closed: what we would publish now, it would not look at.
+            (Self::Waiting, B::Waiting) => (Self::Connected { confirmed: false }, Action::Connect),
             (Self::Waiting, _) => (Self::Waiting, Action::Stay),
             (Self::Connected { .. }, B::Connected) => {
                 (Self::Connected { confirmed: true }, Action::Stay)

@@ -204,8 +204,8 @@ proptest! {
             }
             match backend {
                 Gone | Closing | Closed => prop_assert!(!connected),
-                Waiting | Connected => prop_assert!(connected),
-                Preparing => {}
+                Waiting => prop_assert!(connected),
+                Connected | Preparing => {}
             }
         }
     }
