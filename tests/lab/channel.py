@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs commands in dom0 over virtio-serial, and through dom0 in guests.
 
-The other end is tests/lab/serve. Each lab has a few ports; a port carries one
+The other end is dom0/serve, and tests/guest/serve in a guest. Each lab has a few ports; a port carries one
 request at a time, so several threads or processes use several ports.
 """
 
@@ -125,17 +125,15 @@ class Channel:
         self._idle.clear()
 
 
-def request_line(verb: str, argument: str, body: bytes) -> bytes:
+def guest_request(verb: str, argument: str, body: bytes) -> bytes:
     """A request to a guest, which dom0 hands on as the body of `via`."""
-    return f"{verb} 0 {argument} {len(body)}\n".encode() + body
+    return f"{verb} {argument} {len(body)}\n".encode() + body
 
 
-def parse_answer(answer: bytes) -> Result | None:
-    """A guest's answer as dom0 returns it; None if the guest went away in mid-answer."""
-    head = re.match(rb"@0 (\d+) (\d+)\n", answer)
-    if not head or len(answer) - head.end() < int(head[2]):
-        return None
-    return Result(int(head[1]), answer[head.end() :])
+def guest_result(answer: bytes) -> Result | None:
+    """A guest's answer; None if the guest went away in mid-answer."""
+    tail = re.search(rb"@(\d+)\n\Z", answer)
+    return Result(int(tail[1]), answer[: tail.start()]) if tail else None
 
 
 class Domain:

@@ -8,7 +8,7 @@ what keeps a warning in mid-command from spoiling the command's output.
 import time
 from dataclasses import dataclass
 
-from lab.channel import PATIENCE, CommandTimeout, Domain, LabError, Result, parse_answer, request_line
+from lab.channel import PATIENCE, CommandTimeout, Domain, LabError, Result, guest_request, guest_result
 from lab.dom0 import Dom0
 from lab.machine import GUESTS
 
@@ -37,8 +37,8 @@ class Guest(Domain):
         self.address = f"10.77.{slot}.2"
 
     def _request(self, verb: str, argument: str, body: bytes, timeout: float) -> Result:
-        answer = self.dom0.via(self.address, request_line(verb, argument, body), timeout)
-        result = parse_answer(answer.raw)
+        answer = self.dom0.via(self.address, guest_request(verb, argument, body), timeout)
+        result = guest_result(answer.raw)
         if result is None:
             raise LabError(f"{self.name} gave no answer: {answer.output[:500]!r}")
         return result

@@ -67,17 +67,14 @@ class Lab:
         A guest that does not answer has said its last word already.
         """
         mark = f"lab: mark {uuid.uuid4().hex[:12]}"
-        self.dom0.run(f"echo '{mark}' >/dev/kmsg")
         waiting = [self.machine.logs[0]]
-        for slot in range(1, machine.GUESTS + 1):
-            guest = self.guest(slot)
-            if self.dom0.try_run(f"ping -c 1 -W 2 {guest.address} >/dev/null 2>&1").status:
-                continue
+        for slot in self.dom0.linked_guests():
             try:
-                guest.run(f"echo '{mark}' >/dev/kmsg", 10)
+                self.guest(slot).run(f"echo '{mark}' >/dev/kmsg", 10)
                 waiting.append(self.machine.logs[slot])
             except LabError:
                 continue
+        self.dom0.run(f"echo '{mark}' >/dev/kmsg")
         deadline = time.monotonic() + timeout * PATIENCE
         for log in waiting:
             while mark not in log.read_text(errors="replace"):

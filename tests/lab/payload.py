@@ -40,7 +40,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     shutil.rmtree(work, ignore_errors=True)
     guest = work / "guest"
     _module(guest, images, "guest", "xen-hcd.ko", frontend)
-    _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "lab/serve")
+    _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "guest/serve")
     _copy(guest, HERE / "guest/init")
     _copy(guest / "etc", HERE / "guest/inittab")
 
@@ -48,7 +48,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     payload = initrd / "payload"
     _module(payload, images, "dom0", "usbbk.ko", usbbk)
     shutil.copytree(HERE / "lab/dom0", payload / "lab/dom0")
-    _copy(payload / "lab", HERE / "lab/serve", paths.TOP / "scripts/init_xs.sh")
+    _copy(payload / "lab", paths.TOP / "scripts/init_xs.sh")
     _copy(payload / "etc", HERE / "lab/dom0/inittab")
     (payload / "etc/xen").mkdir()
     (payload / "etc/xen/xl.conf").write_text('autoballoon="0"\n')
