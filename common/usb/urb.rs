@@ -19,10 +19,22 @@
 //! they work, so that a URB is never filled anew under the feet of a canceller: usbcore
 //! reads `urb->dev` there. Killing waits for the controller to give back, some milliseconds.
 
+pub use crate::{
+    urb_handle::{
+        Ticket,
+        UrbHandle, //
+    },
+    urb_iso::IsoPacket,
+    urb_target::Target,
+    urb_transfer::{
+        Transfer,
+        TransferKind, //
+    }, //
+};
+
 use crate::{
     device::Device,
     endpoint::{
-        Direction,
         Endpoint,
         TransferType, //
     },
@@ -30,7 +42,8 @@ use crate::{
     urb_buffer::{
         Buffer,
         PAGES, //
-    }, //
+    },
+    urb_iso::packet_ptr, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -40,14 +53,10 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        aref::ARef,
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
         Arc,
         Mutex, //
-    }, //
+    },
+    types::Opaque, //
 };
 
 /// Where completed URBs go.
@@ -59,99 +68,6 @@ pub trait Completion: Send + Sync + Sized + 'static {
     /// list under a spinlock taken with interrupts off, and enqueue work; no more.
     fn complete(&self, urb: Urb<Self>);
 }
-
-/// One device that URBs are sent to, until it is closed.
-pub struct Target {
-    device: ARef<Device>,
-    open: Atomic<bool>,
-}
-
-impl Target {
-    /// An open target.
-    pub fn new(device: &Device) -> Result<Arc<Self>> {
-        Ok(Arc::new(
-            Self {
-                device: device.into(),
-                open: Atomic::new(true),
-            },
-            GFP_KERNEL,
-        )?)
-    }
-
-    /// The device.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// Lets no further URB through. Those in flight fly on: follow with
-    /// [`UrbHandle::kill_for`] on every handle that may be used with this target; then
-    /// none is in flight and none will be. Does not wait.
-    pub fn close(&self) {
-        // Ordered by the gate of each URB: a submitter that had it before the killer is
-        // killed, one that has it after sees this store.
-        self.open.store(false, Relaxed);
-    }
-
-    /// Undoes [`Self::close`], after a reset or a resume.
-    pub fn reopen(&self) {
-        self.open.store(true, Relaxed);
-    }
-
-    /// Whether submissions are let through.
-    pub fn is_open(&self) -> bool {
-        self.open.load(Relaxed)
-    }
-}
-
-/// What to transfer, besides the bytes in the URB's buffer, which start at its offset 0.
-#[derive(Clone, Copy, Debug)]
-pub struct Transfer {
-    /// Endpoint number, 0..=15.
-    pub endpoint: u8,
-    /// Its direction. A control transfer's is taken from its setup packet instead.
-    pub direction: Direction,
-    /// Bytes of data, at most [`Buffer::SIZE`].
-    pub length: u32,
-    /// A short read is an error (-EREMOTEIO) that stops the queue. Ignored where it makes no
-    /// sense: writes, isochronous.
-    pub short_not_ok: bool,
-    /// End a bulk write that is a multiple of the packet size with an empty packet. Ignored
-    /// elsewhere.
-    pub zero_packet: bool,
-    /// Type, and what only this type has.
-    pub kind: TransferKind,
-}
-
-/// The kinds of transfer, with what only one kind has.
-#[derive(Clone, Copy, Debug)]
-pub enum TransferKind {
-    /// With the setup packet.
-    Control([u8; 8]),
-    /// Bulk.
-    Bulk,
-    /// Interrupt.
-    Interrupt,
-    /// With the number of packets, whose places and lengths were set by
-    /// [`Urb::set_packet`]. Scheduled as soon as possible (URB_ISO_ASAP).
-    Isochronous(u16),
-}
-
-/// One isochronous packet of a URB.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct IsoPacket {
-    /// Where its bytes start in the buffer.
-    pub offset: u32,
-    /// How many bytes it may have.
-    pub length: u32,
-    /// How many were transferred; never above `length`.
-    pub actual_length: u32,
-    /// 0 or a negative errno, as the controller set it.
-    pub status: i32,
-}
-
-/// Names one submission of one URB.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ticket(u64);
 
 /// usbcore did not take a URB: here it is again.
 pub struct Refusal<C: Completion> {
@@ -165,25 +81,44 @@ pub struct Refusal<C: Completion> {
     pub error: Error,
 }
 
-#[pin_data(PinnedDrop)]
-struct Core<C: Completion> {
-    raw: NonNull<bindings::urb>,
+/// Owns a `struct urb`.
+pub(crate) struct RawUrb(NonNull<bindings::urb>);
+
+impl RawUrb {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::urb {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for RawUrb {
+    fn drop(&mut self) {
+        // SAFETY: from usb_alloc_urb(). Not in flight: that would keep the `Core`. usbcore
+        // may be in the end of giving it back, with a reference of its own.
+        unsafe { bindings::usb_free_urb(self.as_ptr()) };
+    }
+}
+
+/// A URB and its memory, in flight or not.
+#[pin_data]
+pub(crate) struct Core<C: Completion> {
+    pub(crate) raw: RawUrb,
     /// Mapped for DMA by itself, so not part of anything.
-    setup: NonNull<[u8; 8]>,
-    sg: NonNull<[bindings::scatterlist; PAGES]>,
+    setup: KBox<Opaque<[u8; 8]>>,
+    sg: KBox<Opaque<[bindings::scatterlist; PAGES]>>,
     buffer: Buffer,
-    packets: u16,
+    pub(crate) packets: u16,
     tag: usize,
     context: Arc<C>,
     #[pin]
-    gate: Mutex<Gate>,
+    pub(crate) gate: Mutex<Gate>,
 }
 
-struct Gate {
+/// What a URB was last submitted for.
+pub(crate) struct Gate {
     /// Counts submissions.
-    sequence: u64,
+    pub(crate) sequence: u64,
     /// The target whose device `urb->dev` is, kept by this reference.
-    target: Option<Arc<Target>>,
+    pub(crate) target: Option<Arc<Target>>,
 }
 
 // SAFETY: what the pointers point to is owned by the `Core`, and used by the one owner of
@@ -199,7 +134,7 @@ unsafe impl<C: Completion> Sync for Core<C> {}
 ///
 /// There is one `Urb` per `Core`, or none while it is in flight.
 pub struct Urb<C: Completion> {
-    core: Arc<Core<C>>,
+    pub(crate) core: Arc<Core<C>>,
 }
 
 impl<C: Completion> Urb<C> {
@@ -212,21 +147,24 @@ impl<C: Completion> Urb<C> {
     /// `ENOMEM`.
     pub fn new(context: Arc<C>, tag: usize, packets: u16) -> Result<Self> {
         let buffer = Buffer::new()?;
-        let setup = KBox::new([0u8; 8], GFP_KERNEL)?;
-        let sg = KBox::new([bindings::scatterlist::default(); PAGES], GFP_KERNEL)?;
+        let setup = KBox::new(Opaque::new([0u8; 8]), GFP_KERNEL)?;
+        let sg = KBox::new(
+            Opaque::new([bindings::scatterlist::default(); PAGES]),
+            GFP_KERNEL,
+        )?;
         // SAFETY: no requirements.
         let raw = unsafe { bindings::usb_alloc_urb(packets.into(), bindings::GFP_KERNEL) };
-        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        let raw = RawUrb(NonNull::new(raw).ok_or(ENOMEM)?);
         // usb_alloc_urb() leaves the packets uninitialised.
         for index in 0..packets {
             // SAFETY: within the `packets` that were allocated.
-            unsafe { packet_ptr(raw, index).write(Default::default()) };
+            unsafe { packet_ptr(&raw, index).write(Default::default()) };
         }
         let core = Arc::pin_init(
             pin_init!(Core {
                 raw,
-                setup: NonNull::from(KBox::leak(setup)),
-                sg: NonNull::from(KBox::leak(sg)),
+                setup,
+                sg,
                 buffer,
                 packets,
                 tag,
@@ -244,9 +182,7 @@ impl<C: Completion> Urb<C> {
 
     /// A handle to cancel it by.
     pub fn handle(&self) -> UrbHandle<C> {
-        UrbHandle {
-            core: self.core.clone(),
-        }
+        UrbHandle::new(self.core.clone())
     }
 
     /// Where it completes.
@@ -306,47 +242,6 @@ impl<C: Completion> Urb<C> {
         u32::try_from(frame).unwrap_or(0)
     }
 
-    /// How many isochronous packets it has room for.
-    pub fn packet_capacity(&self) -> u16 {
-        self.core.packets
-    }
-
-    /// An isochronous packet: its place, and after completion its result.
-    pub fn packet(&self, index: u16) -> Option<IsoPacket> {
-        if index >= self.core.packets {
-            return None;
-        }
-        // SAFETY: within the packets allocated; not in flight.
-        let packet = unsafe { packet_ptr(self.core.raw, index).read() };
-        Some(IsoPacket {
-            offset: packet.offset,
-            length: packet.length,
-            actual_length: packet.actual_length.min(packet.length),
-            status: packet.status,
-        })
-    }
-
-    /// Sets the place of an isochronous packet in the buffer.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`: more packets than there is room for, or beyond the buffer.
-    pub fn set_packet(&mut self, index: u16, offset: u32, length: u32) -> Result {
-        let end = offset.checked_add(length).ok_or(EINVAL)?;
-        if index >= self.core.packets || end as usize > Buffer::SIZE {
-            return Err(EINVAL);
-        }
-        // SAFETY: within the packets allocated; not in flight.
-        unsafe {
-            packet_ptr(self.core.raw, index).write(bindings::usb_iso_packet_descriptor {
-                offset,
-                length,
-                ..Default::default()
-            })
-        };
-        Ok(())
-    }
-
     /// Submits it. Sleeps (GFP_NOIO), so process context only.
     ///
     /// # Errors
@@ -380,14 +275,14 @@ impl<C: Completion> Core<C> {
             return Err(ESHUTDOWN);
         }
         let device = target.device();
-        let endpoint = resolve(device, transfer)?;
+        let endpoint = transfer.resolve(device)?;
         let raw = self.raw.as_ptr();
         let (sg_count, address) = self.lay_out(device, &endpoint, transfer.length)?;
         let packets = self.check_packets(transfer)?;
 
         if let TransferKind::Control(setup) = transfer.kind {
             // SAFETY: our memory, not in flight.
-            unsafe { self.setup.write(setup) };
+            unsafe { self.setup.get().write(setup) };
         }
         gate.target = Some(target.clone());
         gate.sequence = gate.sequence.wrapping_add(1);
@@ -402,20 +297,20 @@ impl<C: Completion> Core<C> {
             (*raw).pipe = pipe(device, endpoint.number, endpoint.direction, endpoint.kind);
             (*raw).stream_id = 0;
             (*raw).status = 0;
-            (*raw).transfer_flags = flags(transfer, &endpoint);
+            (*raw).transfer_flags = transfer.flags(&endpoint);
             (*raw).transfer_buffer = address.cast();
             (*raw).transfer_dma = 0;
             (*raw).sg = if sg_count == 0 {
                 core::ptr::null_mut()
             } else {
-                self.sg.as_ptr().cast()
+                self.sg.get().cast()
             };
             (*raw).sgt = core::ptr::null_mut();
             (*raw).num_sgs = sg_count;
             (*raw).num_mapped_sgs = 0;
             (*raw).transfer_buffer_length = transfer.length;
             (*raw).actual_length = 0;
-            (*raw).setup_packet = self.setup.as_ptr().cast();
+            (*raw).setup_packet = self.setup.get().cast();
             (*raw).setup_dma = 0;
             (*raw).start_frame = 0;
             (*raw).number_of_packets = packets.into();
@@ -452,7 +347,7 @@ impl<C: Completion> Core<C> {
             let address = self.buffer.linear(length).ok_or(ENOMEM)?;
             return Ok((0, address.as_ptr()));
         }
-        let table = self.sg.as_ptr().cast::<bindings::scatterlist>();
+        let table = self.sg.get().cast::<bindings::scatterlist>();
         // SAFETY: the table is ours, not in flight, and has `PAGES` entries: `entries` is no
         // more, as `length` is no more than the buffer.
         unsafe { bindings::sg_init_table(table, entries as u32) };
@@ -472,97 +367,6 @@ impl<C: Completion> Core<C> {
         }
         Ok((entries as i32, core::ptr::null_mut()))
     }
-
-    /// The number of isochronous packets, all of them within the transfer's length.
-    fn check_packets(&self, transfer: &Transfer) -> Result<u16> {
-        let TransferKind::Isochronous(packets) = transfer.kind else {
-            return Ok(0);
-        };
-        if packets == 0 || packets > self.packets {
-            return Err(EINVAL);
-        }
-        for index in 0..packets {
-            // SAFETY: within the packets allocated; not in flight.
-            let packet = unsafe { packet_ptr(self.raw, index).read() };
-            match packet.offset.checked_add(packet.length) {
-                Some(end) if end <= transfer.length => {}
-                _ => return Err(EINVAL),
-            }
-        }
-        Ok(packets)
-    }
-}
-
-#[pinned_drop]
-impl<C: Completion> PinnedDrop for Core<C> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: all three came from these allocators in `Urb::new`. No URB in flight: that
-        // would hold a reference. usbcore may be in the end of giving it back, with a
-        // reference of its own on the URB and no use for the rest.
-        unsafe {
-            bindings::usb_free_urb(self.raw.as_ptr());
-            drop(KBox::from_raw(self.setup.as_ptr()));
-            drop(KBox::from_raw(self.sg.as_ptr()));
-        }
-    }
-}
-
-/// Cancels a URB, wherever it is.
-pub struct UrbHandle<C: Completion> {
-    core: Arc<Core<C>>,
-}
-
-impl<C: Completion> Clone for UrbHandle<C> {
-    fn clone(&self) -> Self {
-        Self {
-            core: self.core.clone(),
-        }
-    }
-}
-
-impl<C: Completion> UrbHandle<C> {
-    /// Asks for one submission to be given back early, with -ECONNRESET. Nothing happens
-    /// if it is back, or almost, or if the URB flies for another ticket by now.
-    ///
-    /// Does not wait for the device; completion may run inside, so no lock that
-    /// completion takes may be held.
-    pub fn unlink(&self, ticket: Ticket) {
-        let gate = self.core.gate.lock();
-        if gate.sequence == ticket.0 {
-            // SAFETY: a valid URB, which nobody fills while the gate is ours.
-            unsafe { bindings::usb_unlink_urb(self.core.raw.as_ptr()) };
-        }
-    }
-
-    /// If the URB flies to this target, has it given back with -ENOENT and waits until
-    /// its completion has run. Also lets go of the device. Sleeps.
-    pub fn kill_for(&self, target: &Arc<Target>) {
-        let mut gate = self.core.gate.lock();
-        if gate
-            .target
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, target))
-        {
-            self.kill_now(&mut gate);
-        }
-    }
-
-    /// As [`Self::kill_for`], whatever the target.
-    pub fn kill(&self) {
-        let mut gate = self.core.gate.lock();
-        self.kill_now(&mut gate);
-    }
-
-    fn kill_now(&self, gate: &mut Gate) {
-        let raw = self.core.raw.as_ptr();
-        // SAFETY: a valid URB, which nobody fills while the gate is ours. Afterwards it is
-        // idle; cancelling is the only use of `dev` then, and under the gate.
-        unsafe {
-            bindings::usb_kill_urb(raw);
-            (*raw).dev = core::ptr::null_mut();
-        }
-        gate.target = None;
-    }
 }
 
 /// `GFP_NOIO`: a guest's disk may be what a page is written to.
@@ -576,59 +380,4 @@ extern "C" fn complete<C: Completion>(urb: *mut bindings::urb) {
     let context = core.context.clone();
     // INVARIANT: it was in flight, so there is no other.
     context.complete(Urb { core });
-}
-
-/// # Safety
-///
-/// `index` is below the number of packets `raw` was allocated with.
-unsafe fn packet_ptr(
-    raw: NonNull<bindings::urb>,
-    index: u16,
-) -> *mut bindings::usb_iso_packet_descriptor {
-    // SAFETY: the array follows the structure; its length is the caller's promise.
-    unsafe {
-        (&raw mut (*raw.as_ptr()).iso_frame_desc)
-            .cast::<bindings::usb_iso_packet_descriptor>()
-            .add(index.into())
-    }
-}
-
-/// Finds the endpoint that a transfer means and checks that it is of its type.
-fn resolve(device: &Device, transfer: &Transfer) -> Result<Endpoint> {
-    let (kind, direction) = match transfer.kind {
-        TransferKind::Control(setup) => {
-            let [request_type, _, _, _, _, _, low, high] = setup;
-            let length = u16::from_le_bytes([low, high]);
-            if u32::from(length) != transfer.length {
-                return Err(EINVAL);
-            }
-            // As usb_submit_urb() sees it: without data it is a write.
-            let direction = if request_type & 0x80 != 0 && length != 0 {
-                Direction::In
-            } else {
-                Direction::Out
-            };
-            (TransferType::Control, direction)
-        }
-        TransferKind::Bulk => (TransferType::Bulk, transfer.direction),
-        TransferKind::Interrupt => (TransferType::Interrupt, transfer.direction),
-        TransferKind::Isochronous(_) => (TransferType::Isochronous, transfer.direction),
-    };
-    let endpoint = device
-        .endpoint(transfer.endpoint, direction)
-        .ok_or(ENOENT)?;
-    if endpoint.kind != kind {
-        return Err(EINVAL);
-    }
-    Ok(endpoint)
-}
-
-/// The flags that usb_submit_urb() allows for this type and direction.
-fn flags(transfer: &Transfer, endpoint: &Endpoint) -> u32 {
-    match (endpoint.kind, endpoint.direction) {
-        (TransferType::Isochronous, _) => bindings::URB_ISO_ASAP,
-        (_, Direction::In) if transfer.short_not_ok => bindings::URB_SHORT_NOT_OK,
-        (TransferType::Bulk, Direction::Out) if transfer.zero_packet => bindings::URB_ZERO_PACKET,
-        _ => 0,
-    }
 }

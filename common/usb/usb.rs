@@ -17,6 +17,10 @@ pub mod notify;
 pub mod port;
 pub mod urb;
 pub mod urb_buffer;
+mod urb_handle;
+mod urb_iso;
+mod urb_target;
+mod urb_transfer;
 
 /// Prefix of this crate's own log lines.
 const __LOG_PREFIX: &[u8] = b"pvusb\0";

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Cancelling a URB that is in flight, without having it.
+//!
+//! Lock order: see [`crate::urb`]; the gate is held while usbcore cancels.
+
+use crate::{
+    urb::{
+        Completion,
+        Core,
+        Gate, //
+    },
+    urb_target::Target, //
+};
+use kernel::{
+    bindings,
+    sync::Arc, //
+};
+
+/// Names one submission of one URB.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ticket(pub(crate) u64);
+
+/// Cancels a URB, wherever it is.
+pub struct UrbHandle<C: Completion> {
+    core: Arc<Core<C>>,
+}
+
+impl<C: Completion> UrbHandle<C> {
+    pub(crate) fn new(core: Arc<Core<C>>) -> Self {
+        Self { core }
+    }
+}
+
+impl<C: Completion> Clone for UrbHandle<C> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+        }
+    }
+}
+
+impl<C: Completion> UrbHandle<C> {
+    /// Asks for one submission to be given back early, with -ECONNRESET. Nothing happens
+    /// if it is back, or almost, or if the URB flies for another ticket by now.
+    ///
+    /// Does not wait for the device; completion may run inside, so no lock that
+    /// completion takes may be held.
+    pub fn unlink(&self, ticket: Ticket) {
+        let gate = self.core.gate.lock();
+        if gate.sequence == ticket.0 {
+            // SAFETY: a valid URB, which nobody fills while the gate is ours.
+            unsafe { bindings::usb_unlink_urb(self.core.raw.as_ptr()) };
+        }
+    }
+
+    /// If the URB flies to this target, has it given back with -ENOENT and waits until
+    /// its completion has run. Also lets go of the device. Sleeps.
+    pub fn kill_for(&self, target: &Arc<Target>) {
+        let mut gate = self.core.gate.lock();
+        if gate
+            .target
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, target))
+        {
+            self.kill_now(&mut gate);
+        }
+    }
+
+    /// As [`Self::kill_for`], whatever the target.
+    pub fn kill(&self) {
+        let mut gate = self.core.gate.lock();
+        self.kill_now(&mut gate);
+    }
+
+    fn kill_now(&self, gate: &mut Gate) {
+        let raw = self.core.raw.as_ptr();
+        // SAFETY: a valid URB, which nobody fills while the gate is ours. Afterwards it is
+        // idle; cancelling is the only use of `dev` then, and under the gate.
+        unsafe {
+            bindings::usb_kill_urb(raw);
+            (*raw).dev = core::ptr::null_mut();
+        }
+        gate.target = None;
+    }
+}
