@@ -198,8 +198,10 @@ remove() {
     fi
 
     result=0
-    # In state 1, or without one, no driver has taken it: nobody would answer.
+    # In state 1, or without one, no driver has taken it; and without a frontend,
+    # as after the guest's death, the driver has let go: nobody would answer.
     state=$(xs read "$back/state" 2>/dev/null) || state=
+    exists "$front" || state=
     case $state in
     '' | 1 | 6) ;;
     *)
