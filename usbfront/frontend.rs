@@ -40,6 +40,10 @@ pub(crate) struct Frontend {
     /// Why the connection was given up, until the work has seen it.
     #[pin]
     broken: SpinLockIrq<Option<Broken>>,
+    /// Where the backend is since this domain has been restored, until the work
+    /// has seen it.
+    #[pin]
+    moved: SpinLockIrq<Option<CString>>,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -78,6 +82,7 @@ impl Frontend {
                 work <- new_work!("xen_hcd::Frontend::work"),
                 backend: Atomic::new(State::Unknown.as_raw()),
                 broken <- new_spinlock_irq!(None, "xen_hcd::Frontend::broken"),
+                moved <- new_spinlock_irq!(None, "xen_hcd::Frontend::moved"),
                 inner <- new_mutex!(
                     Inner {
                         path,
@@ -110,6 +115,12 @@ impl Frontend {
     /// Does what the backend's state, or a lie of it, asks for.
     fn work(self: &Arc<Self>) {
         let mut inner = self.inner.lock();
+        let moved = self.moved.lock().take();
+        if let Some(path) = moved {
+            self.disconnect(&mut inner, Ending::AtOnce);
+            inner.path = path;
+            inner.lifecycle = Lifecycle::Waiting;
+        }
         let broken = self.broken.lock().take();
         if let Some(reason) = broken {
             // Before anything is written, which would wait for xenstore.
@@ -130,6 +141,14 @@ impl Frontend {
                 self.connect(&mut inner);
             }
         }
+    }
+
+    /// This domain has been restored: the rings lead nowhere, and the backend
+    /// is another one. Its state will be told.
+    fn moved(self: &Arc<Self>, path: CString) {
+        self.backend.store(State::Unknown.as_raw(), Relaxed);
+        *self.moved.lock() = Some(path);
+        self.queue.enqueue::<Self, 0>(self);
     }
 
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
@@ -201,5 +220,10 @@ impl xenbus::Driver for Driver {
 
     fn remove(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) {
         data.remove(dev.otherend_state() == State::Connected);
+    }
+
+    fn resume(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) -> Result {
+        data.moved(dev.otherend()?);
+        Ok(())
     }
 }
