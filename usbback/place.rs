@@ -69,6 +69,8 @@ struct Held {
     interfaces: Interfaces,
     /// We have bound them, not the toolstack.
     claimed: bool,
+    /// A guest has had it.
+    used: bool,
 }
 
 impl_has_work! {
@@ -538,6 +540,7 @@ impl Place {
                     device: device.into(),
                     interfaces,
                     claimed,
+                    used: false,
                 });
             }
         }
@@ -595,7 +598,13 @@ impl Place {
         let Ok(speed) = unfit(device.is_hub(), host_speed(device), Some(vusb.version)) else {
             return true;
         };
-        let used = self.inner.lock().tainted;
+        let used = {
+            let inner = self.inner.lock();
+            inner
+                .held
+                .as_ref()
+                .is_some_and(|held| held.used && same(&held.device, device))
+        };
         let attached = Attachment::new(self.clone(), device, speed, vusb.clone(), port, used);
         let Ok(attached) = attached else {
             return false;
@@ -603,6 +612,9 @@ impl Place {
         {
             let mut inner = self.inner.lock();
             inner.tainted = true;
+            if let Some(held) = &mut inner.held {
+                held.used = true;
+            }
             inner.attached = Some(attached.clone());
         }
         if !vusb.attach(&attached) {
