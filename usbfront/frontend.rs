@@ -6,6 +6,10 @@
 //! waits for drivers. The thread that tells us of the backend's state serves
 //! the whole kernel, so it only leaves a note: an ordered queue per device does
 //! the work. Unbinding waits for that queue and does the rest itself.
+//!
+//! Only the first connection of a new device is made by that thread. It looks
+//! at new devices too, and removes one for good whose state it has read as
+//! Initialising when we have left that meanwhile; so we leave it there.
 
 use crate::{
     connection::{Connection, Ending},
@@ -109,7 +113,11 @@ impl Frontend {
 
     fn backend_changed(self: &Arc<Self>, state: State) {
         self.backend.store(state.as_raw(), Relaxed);
-        self.queue.enqueue::<Self, 0>(self);
+        if self.dev.state() == State::Initialising {
+            self.work();
+        } else {
+            self.queue.enqueue::<Self, 0>(self);
+        }
     }
 
     /// Does what the backend's state, or a lie of it, asks for.
