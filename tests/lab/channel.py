@@ -174,7 +174,7 @@ class Domain:
 
     def wait(self, condition: str, timeout: float = 30, why: str = "") -> str:
         """Waits until a shell condition holds, polling inside; returns its output."""
-        loop = f"exec 8<>/run/lab/never; until out=$({condition}); do read -rt 0.15 -u 8; done; echo \"$out\""
+        loop = f"exec 8<>/run/lab/never; until out=$( {{ {condition}; }} 2>/dev/null ); do read -rt 0.15 -u 8; done; echo \"$out\""
         try:
             return self.run(loop, timeout).rstrip("\n")
         except CommandTimeout as error:

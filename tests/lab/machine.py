@@ -61,7 +61,7 @@ class Machine:
         if self.pid:
             raise LabError(f"a lab is running already in {self.directory}; stop it first")
         self.directory.mkdir(parents=True, exist_ok=True)
-        for stale in [*self.logs, *self.directory.glob("lab.*")]:
+        for stale in [*self.logs, *self.directory.glob("lab.*"), self.directory / "monitor", self.directory / "pid"]:
             stale.unlink(missing_ok=True)
         (self.directory / "options.json").write_text(json.dumps(asdict(options), default=str, indent=1) + "\n")
         initrd = payload.build(options.images, self.directory / "payload", options.usbbk, options.xen_hcd)

@@ -7,6 +7,7 @@ unchanged image boots at once and a changed module must not cost a new image.
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from lab import modules, paths, ramdisk
@@ -28,7 +29,8 @@ def _module(root: Path, images: Path, kind: str, name: str, source: Path | None)
         if not index.name.startswith(("modules.builtin", "modules.order")):
             index.unlink()
     (tree / "updates").mkdir()
-    shutil.copy(source, tree / "updates" / name)
+    # Debug information is nine tenths of a module and of no use inside.
+    subprocess.run(["strip", "--strip-debug", "-o", tree / "updates" / name, source], check=True)
     modules.depmod(root, release)
     for path in kept:
         path.unlink()

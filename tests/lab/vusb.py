@@ -22,7 +22,12 @@ class Vusb:
         self.dom0.run(f"/lab/init_xs.sh {' '.join(options)} {self.domid} {self.number}")
 
     def remove(self) -> None:
-        self.dom0.run(f"/lab/init_xs.sh --remove {self.domid} {self.number}", 120)
+        """Undoes create(), and waits until both kernels have let go: the next test makes the same nodes."""
+        self.dom0.run(f"/lab/init_xs.sh --remove --timeout 60 {self.domid} {self.number}", 120)
+        self.dom0.wait(
+            f"[ ! -e /sys/bus/xen-backend/devices/vusb-{self.domid}-{self.number} ]", 30, "the backend's half stays"
+        )
+        self.guest.wait(f"[ ! -e /sys/bus/xen/devices/vusb-{self.number} ]", 30, "the frontend's half stays")
 
     def wait_connected(self, timeout: float = 60) -> None:
         both = f'"$(xenstore-read {self.backend}/state) $(xenstore-read {self.frontend}/state)"'
