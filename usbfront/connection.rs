@@ -9,10 +9,10 @@ use crate::{
     memory::Memory,
     state::{Link, State},
 };
-use kernel::{prelude::*, sync::Arc};
+use kernel::{fmt::Write, prelude::*, sync::Arc};
 use ring::FrontRing;
 use usb::hcd::Hcd;
-use usbfront_core::{RootHub, UsbVersion};
+use usbfront_core::{RootHub, Statistics, UsbVersion};
 use usbif::ConnEvent;
 use xen::{
     evtchn::EventChannel,
@@ -20,7 +20,7 @@ use xen::{
     ring_page::RingPage,
     timer::Timer,
     transaction::while_alive,
-    xenbus::Device,
+    xenbus::{Device, Text},
     xenstore::Store,
 };
 
@@ -139,6 +139,20 @@ impl Connection {
                 Err(error)
             }
         }
+    }
+
+    /// Writes what the `statistics` file of 2009 says.
+    pub(crate) fn show(&self, dev: &Device, text: &mut Text<'_>) -> kernel::fmt::Result {
+        let bus = self.hcd.as_ref().map_or(0, Hcd::bus_number);
+        let Statistics {
+            submitted,
+            completed,
+            failed,
+            unlinked,
+            ring_full,
+        } = self.controller.statistics();
+        writeln!(text, "bus {bus}, backend in domain {}", dev.otherend_id())?;
+        writeln!(text, "submit {submitted} complete {completed} error {failed} unlink {unlinked} ring_full {ring_full}")
     }
 
     /// Takes the connection down. Sleeps.

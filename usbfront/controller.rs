@@ -19,7 +19,7 @@ use usb::{
     hcd::{HostController, HubAnswer, Locked},
     hcd_urb::{Key, Urb},
 };
-use usbfront_core::{EndpointId, JobId, Millis};
+use usbfront_core::{EndpointId, JobId, Millis, Statistics};
 use xen::{evtchn, queue::WorkQueue, ratelimit::RateLimit, timer};
 
 /// Looks at the rings before the worker lets others run.
@@ -70,6 +70,11 @@ impl Controller {
     pub(crate) fn open(self: &Arc<Self>, link: Link) {
         Locked::new(&**self).link = Some(link);
         self.serve();
+    }
+
+    /// What has been counted since the connection was made.
+    pub(crate) fn statistics(&self) -> Statistics {
+        Locked::new(self).statistics
     }
 
     /// Lets the worker look at the rings.
@@ -228,16 +233,19 @@ impl HostController for Controller {
         if let Some(urb) = locked.scheduler.payload(job) {
             urb.set_key(Key(job.0));
         }
+        locked.statistics.took();
         if let Err(reason) = state::pump(locked) {
             self.halt(locked, reason);
+        }
+        if locked.scheduler.is_waiting() {
+            locked.statistics.waited();
         }
         Ok(())
     }
 
     fn dequeue(&self, locked: &mut Locked<'_, Self>, key: Key) {
-        if let Some(finished) = locked.scheduler.cancel(JobId(key.0)) {
-            locked.give_back(finished.payload, finished.status, finished.actual);
-        }
+        let finished = locked.scheduler.cancel(JobId(key.0));
+        state::give_back(locked, finished);
         if let Err(reason) = state::pump(locked) {
             self.halt(locked, reason);
         }

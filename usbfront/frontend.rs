@@ -17,6 +17,7 @@ use crate::{
 };
 use kernel::{
     device::Core,
+    fmt::Write,
     impl_has_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
     str::CString,
@@ -29,7 +30,7 @@ use kernel::{
 use usbfront_core::{Action, Backend, Lifecycle};
 use xen::{
     queue::{Class, WorkQueue},
-    xenbus::{self, Device, Side, State, Then},
+    xenbus::{self, Device, Side, State, Text, Then},
 };
 
 /// A bound device.
@@ -185,6 +186,14 @@ impl Frontend {
         self.dev.frontend_closed();
     }
 
+    /// What the `statistics` file says.
+    fn show(&self, text: &mut Text<'_>) -> kernel::fmt::Result {
+        match &self.inner.lock().connection {
+            Some(connection) => connection.show(&self.dev, text),
+            None => text.write_str("not connected\n"),
+        }
+    }
+
     /// Ends all, for unbinding. `works`: the backend does, as far as it says.
     fn remove(&self, works: bool) {
         self.queue.close();
@@ -213,6 +222,15 @@ impl xenbus::Driver for Driver {
 
     const SIDE: Side = Side::Frontend;
     const ID: &'static CStr = c"vusb";
+    const FILE: Option<&'static CStr> = Some(c"statistics");
+
+    fn show(
+        _: &Device<Core<'_>>,
+        data: Pin<&Self::Data>,
+        text: &mut Text<'_>,
+    ) -> kernel::fmt::Result {
+        data.show(text)
+    }
 
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a {
         // A frontend that was bound before has left our state Closed. It stays

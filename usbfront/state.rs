@@ -19,7 +19,7 @@ use usb::{
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Statistics, Work,
 };
 use usbif::{ConnEvent, PortNumber, Request, Response, CONN_ENTRY, URB_ENTRY};
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
@@ -110,6 +110,7 @@ pub(crate) struct State {
     trusted: bool,
     /// Unlinks without an answer, when the watchdog was set.
     watched: usize,
+    pub(crate) statistics: Statistics,
 }
 
 /// What a look at the rings has found.
@@ -135,6 +136,7 @@ impl State {
             down: false,
             trusted,
             watched: 0,
+            statistics: Statistics::default(),
         })
     }
 
@@ -282,8 +284,9 @@ fn prepare(
     Ok((Request::Submit(submit).encode(), length))
 }
 
-fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
+pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
     if let Some(finished) = finished {
+        locked.statistics.gave_back(finished.status);
         locked.give_back(finished.payload, finished.status, finished.actual);
     }
 }

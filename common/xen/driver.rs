@@ -27,7 +27,7 @@
 //! runs (`hcd` in the USB layer does), both in `probe`, where the old pointer
 //! is NULL, and later.
 
-use crate::{device::Device, state::State, DOMID_FIRST_RESERVED};
+use crate::{device::Device, device_file::Text, state::State, DOMID_FIRST_RESERVED};
 use core::{marker::PhantomData, mem::offset_of};
 use kernel::{
     device::{self, Core, CoreInternal},
@@ -75,6 +75,22 @@ pub trait Driver: 'static {
 
     /// Do not make the boot wait for this frontend to connect.
     const NOT_ESSENTIAL: bool = true;
+
+    /// Name of a text file in the device's directory in sysfs, readable by all.
+    const FILE: Option<&'static CStr> = None;
+
+    /// Writes what that file says. Sleeps if it wants to.
+    ///
+    /// # Errors
+    ///
+    /// The text does not fit in a page.
+    fn show(
+        _dev: &Device<Core<'_>>,
+        _data: Pin<&Self::Data>,
+        _text: &mut Text<'_>,
+    ) -> kernel::fmt::Result {
+        Ok(())
+    }
 
     /// Binds to a new device. The other half exists, its domain is valid.
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a;
@@ -160,6 +176,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
             (*raw).remove = Some(Self::remove);
             (*raw).suspend = Some(Self::suspend);
             (*raw).resume = Some(Self::resume);
+            (*raw).driver.dev_groups = Self::groups();
         }
 
         let register = match T::SIDE {
@@ -222,7 +239,7 @@ impl<T: Driver> Adapter<T> {
     /// # Safety
     ///
     /// Only between a successful `probe` and the end of `remove`.
-    unsafe fn data<'a>(dev: &'a Device<CoreInternal<'_>>) -> Pin<&'a T::Data> {
+    pub(crate) unsafe fn data<'a>(dev: &'a Device<CoreInternal<'_>>) -> Pin<&'a T::Data> {
         let dev: &device::Device<CoreInternal<'_>> = dev.as_ref();
         // SAFETY: By this function's contract `set_drvdata` has been called
         // with a `T::Data`, and the core has not freed it.

@@ -33,6 +33,7 @@ pub mod xenbus;
 pub mod xenstore;
 
 mod device;
+mod device_file;
 mod driver;
 mod state;
 
