@@ -59,7 +59,7 @@ pub(crate) struct Inner {
     unplugged: bool,
     /// What is there has been complained about.
     complained: Option<ARef<Device>>,
-    /// That the port stays reserved has been said.
+    /// Why nothing happens has been said.
     said: bool,
 }
 

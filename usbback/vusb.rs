@@ -36,7 +36,7 @@ pub(crate) struct VusbDriver;
 /// What the driver core keeps for a device.
 pub(crate) struct Bound {
     vusb: Arc<Vusb>,
-    _watches: [Pin<KBox<Watch<Nodes>>>; 2],
+    _watches: [Pin<KBox<Watch<Nodes>>>; 3],
 }
 
 /// A virtual host controller.
@@ -184,9 +184,17 @@ impl Vusb {
             Ok(state) => other_of(State::from_raw(state)),
             Err(_) => Other::Gone,
         };
-        if matches!(other, Other::Starting | Other::Closed | Other::Gone) {
-            self.dev.switch_state(State::Closed);
+        if !matches!(other, Other::Starting | Other::Closed | Other::Gone) {
+            return;
         }
+        let shown = Store::DIRECT.read_number(self.dev.nodename(), c"state");
+        if shown == Ok(State::Closed.as_raw()) {
+            return;
+        }
+        // The toolstack asks by writing Closing over our state, perhaps over
+        // Closed, and the core does not show the same state twice.
+        self.dev.switch_state(State::Closing);
+        self.dev.switch_state(State::Closed);
     }
 
     fn online(&self) -> bool {
@@ -389,7 +397,7 @@ impl VusbDriver {
             let path = path(fmt!("{}/{}", dev.nodename(), node))?;
             KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
         };
-        let watches = [watch("port")?, watch("online")?];
+        let watches = [watch("port")?, watch("online")?, watch("state")?];
         for place in &backend
             .places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
         {
