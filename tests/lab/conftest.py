@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Fixtures: one lab for the whole run, checked after every test.
 
-A lab whose kernel has reported trouble, or that no longer answers, is thrown
-away after the test that did it; the next test gets a fresh one, so that one
-fault fails one test.
+A lab in which a test has failed, whose kernel has reported trouble, or that no
+longer answers is thrown away with its logs kept; the next test gets a fresh
+one, so that one fault fails one test. A failed test is not tidied up after.
 """
 
 import os
@@ -17,6 +17,9 @@ from lab.counts import LONG, SHORT
 from lab.lab import Lab
 from lab.machine import Options
 from lab.usbback import Usbback
+
+
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser):
@@ -87,6 +90,18 @@ def counts(pytestconfig):
     return LONG if pytestconfig.getoption("--long") else SHORT
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures know whether their test has failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+def failed(request) -> bool:
+    return request.node.stash.get(FAILED, False)
+
+
 @pytest.fixture
 def lab(keeper, request):
     """The lab; afterwards no kernel in it may have complained."""
@@ -102,7 +117,7 @@ def lab(keeper, request):
         keeper.discard()
         quote(findings, "the lab no longer answers")
         raise
-    if findings:
+    if findings or failed(request):
         keeper.discard()
         quote(findings, "a kernel log holds what it must not")
 
@@ -118,12 +133,13 @@ def dom0(lab):
 
 
 @pytest.fixture
-def usbback(dom0):
+def usbback(dom0, request):
     """The backend, loaded and without rules; what a test leaves there goes with it."""
     usbback = Usbback(dom0)
     usbback.load()
     yield usbback
-    usbback.clear()
+    if not failed(request):
+        usbback.clear()
 
 
 # Both kinds can run at once, so that neither is booted anew for each test.
@@ -138,23 +154,23 @@ def guest_type():
 
 
 @pytest.fixture
-def guest(lab, guest_type):
+def guest(lab, guest_type, request):
     """A running guest without a frontend module; kept for the next test if it lives."""
     guest = lab.guest(SLOTS[guest_type])
     if not guest.alive:
         guest.start(type=guest_type)
     yield guest
-    if guest.alive:
+    if not failed(request) and guest.alive:
         guest.run("umount -a -t ext4,vfat 2>/dev/null; for m in usbtest xen_hcd; do grep -q ^$m /proc/modules || continue; rmmod $m; done")
 
 
 @pytest.fixture
-def vusb(guest, usbback):
+def vusb(guest, usbback, request):
     """Virtual controller 0 of the guest, made as in 2009, served by us, used by our frontend."""
     guest.run("modprobe xen-hcd")
     vusb = usbback.vusb(guest)
     vusb.create()
     vusb.wait_connected()
     yield vusb
-    if guest.alive:
+    if not failed(request) and guest.alive:
         vusb.remove()
