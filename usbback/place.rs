@@ -315,11 +315,12 @@ impl Place {
         if stand.standing != Ok(Origin::XenStore) {
             return;
         }
-        if !self.backend.end_rule(&stand.rule, Leave::Reserved) {
+        let ended = match self.backend.vusb(&stand.rule.target) {
+            Some(vusb) => vusb.unassign(&stand.rule),
+            None => self.backend.end_rule(&stand.rule, Leave::Reserved),
+        };
+        if !ended {
             return;
-        }
-        if let Some(vusb) = self.backend.vusb(&stand.rule.target) {
-            vusb.clear_node(&stand.rule);
         }
         pr_info!(
             "{}: the device of domain {} is gone, and its assignment with it\n",

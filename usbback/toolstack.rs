@@ -164,6 +164,19 @@ impl Vusb {
         }
     }
 
+    /// Ends a rule of the toolstack whose device is gone, and empties its node.
+    /// False: there was no such rule any more.
+    pub(crate) fn unassign(&self, rule: &Rule) -> bool {
+        // Whoever reads the nodes meanwhile would make the rule anew, and then
+        // take the empty node for the toolstack's wish.
+        let _control = self.control.lock();
+        if !self.backend.end_rule(rule, Leave::Reserved) {
+            return false;
+        }
+        self.clear_node(rule);
+        true
+    }
+
     /// Empties the node of a rule, if it still says that.
     pub(crate) fn clear_node(&self, rule: &Rule) {
         if let Err(error) = clear(&self.dev, rule) {
