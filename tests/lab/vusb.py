@@ -60,7 +60,9 @@ class Vusb:
         return device
 
     def wait_no_device(self, port: int, timeout: float = 30) -> None:
-        self.guest.wait(f"[ ! -e {self.device(port)} ]", timeout, f"the device on port {port} is still in the guest")
+        # The root hub may be gone with it, so its number is not asked for.
+        device = f"/sys/bus/xen/devices/vusb-{self.number}/usb*/*-{port}"
+        self.guest.wait(f"! ls -d {device} 2>/dev/null", timeout, f"the device on port {port} is still in the guest")
 
     def wait_disk(self, port: int, timeout: float = 60) -> str:
         """Waits for the disk on a port to be readable; returns its name, such as sda."""
