@@ -38,6 +38,7 @@ def test_stock_frontend(guest, usbback, counts):
     vusb.remove()
 
 
+@pytest.mark.pending("its sizes were changed and not run since")
 @pytest.mark.parametrize("size", [1, 511, 512, 4096, 65536, 131072, 400000])
 def test_bulk_transfers_of_any_size(guest, vusb, usbback, size):
     """One URB on either side of a page, of the wire's 16 pages and of the u16 length."""
