@@ -21,6 +21,7 @@ def test_our_pair(guest, vusb, usbback, counts):
         assert failures(run_cases(guest, vusb.usbfs(1), CASES, counts.usbtest)) == {}
 
 
+@pytest.mark.pending("not run since it waits for usb-ver")
 def test_stock_frontend(guest, usbback, counts):
     """The C frontend of the guest's own kernel, which knows nothing of us."""
     vusb = usbback.vusb(guest)
