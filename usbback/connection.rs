@@ -43,7 +43,8 @@ pub(crate) struct Connection {
 
 /// What has come back and has not been dealt with.
 pub(crate) struct Returned {
-    /// URBs, by their slots.
+    /// URBs, in the order in which they came, without gaps: requests to one
+    /// endpoint are answered in the order in which the device has done them.
     pub(crate) urbs: [Option<Urb<Connection>>; SLOTS],
     /// Operations of the USB core, by the ports of their devices.
     pub(crate) operations: [Option<Finished>; PORTS],
@@ -97,15 +98,14 @@ impl Handler for Doorbell {
 impl Completion for Connection {
     fn complete(&self, urb: Urb<Self>) {
         let this = urb.context().clone();
-        let tag = urb.tag();
         let lost = {
             let mut returned = self.returned.lock();
-            match returned.urbs.get_mut(tag) {
+            match returned.urbs.iter_mut().find(|place| place.is_none()) {
                 Some(place) => place.replace(urb),
                 None => Some(urb),
             }
         };
-        // There is none: a slot has one URB.
+        // There is none: there are as many places as URBs.
         drop(lost);
         this.look();
     }

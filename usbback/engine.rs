@@ -100,7 +100,7 @@ impl Engine {
         self.look_at_ports(connection);
         let returned = connection.take_returned();
         for urb in returned.urbs.into_iter().flatten() {
-            self.landed(urb);
+            self.landed(connection, urb);
         }
         for finished in returned.operations.into_iter().flatten() {
             self.finished(connection, finished);
@@ -218,29 +218,46 @@ impl Engine {
             None => Some(Verdict::Answer(slot, Status::NoDevice)),
             Some(port) => port.request(slot, submit),
         };
-        if let Some(verdict) = verdict {
-            self.follow(connection, submit.port, verdict);
+        match verdict {
+            Some(verdict) => self.follow(connection, submit.port, verdict),
+            None => self.go_on(connection, submit.port),
         }
     }
 
-    /// Does what a port says. True: the port goes on at once.
-    fn follow(&mut self, connection: &Arc<Connection>, port: PortNumber, verdict: Verdict) -> bool {
+    /// Takes from a port's queue what can go.
+    fn go_on(&mut self, connection: &Arc<Connection>, number: PortNumber) {
+        loop {
+            let flying = self.control_flies(number);
+            let Some(verdict) = self.port(number).and_then(|port| port.next(flying)) else {
+                return;
+            };
+            self.follow(connection, number, verdict);
+        }
+    }
+
+    /// Whether a control request to endpoint 0 is at the device on a port.
+    fn control_flies(&self, port: PortNumber) -> bool {
+        self.slots.used().any(|slot| {
+            let flies = self.slots.get(slot).is_some_and(|flight| {
+                flight.port == port && matches!(flight.stage, Stage::Flying(_))
+            });
+            let submit = self.submits.get(slot.get()).and_then(Option::as_ref);
+            flies && submit.is_some_and(|submit| submit.default_control().is_some())
+        })
+    }
+
+    /// Does what a port says.
+    fn follow(&mut self, connection: &Arc<Connection>, port: PortNumber, verdict: Verdict) {
         match verdict {
-            Verdict::Answer(slot, status) => {
-                self.end(slot, status);
-                true
-            }
-            Verdict::Submit(slot) => {
-                self.submit(slot);
-                true
-            }
+            Verdict::Answer(slot, status) => self.end(slot, status),
+            Verdict::Submit(slot) => self.submit(slot),
             Verdict::Run(slot, operation) => {
                 if let Some(flight) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     flight.stage = Stage::Operation;
                 }
                 let Some(attachment) = self.port(port).and_then(|port| port.device().cloned())
                 else {
-                    return false;
+                    return;
                 };
                 let place = attachment.place.clone();
                 place.submit(Pending {
@@ -249,7 +266,6 @@ impl Engine {
                     attachment,
                     connection: connection.clone(),
                 });
-                false
             }
         }
     }
@@ -297,7 +313,7 @@ impl Engine {
     }
 
     /// A URB has come back.
-    fn landed(&mut self, urb: Urb<Connection>) {
+    fn landed(&mut self, connection: &Arc<Connection>, urb: Urb<Connection>) {
         let index = urb.tag();
         let submit = self.submits.get(index).and_then(Option::as_ref);
         let response = submit.map(|submit| self.copier.give(submit, &urb));
@@ -305,8 +321,9 @@ impl Engine {
             *place = Some(urb);
         }
         let ended = Index::new(index).and_then(|slot| self.slots.remove(slot));
-        if let (Some((id, _)), Some(response)) = (ended, response) {
+        if let (Some((id, flight)), Some(response)) = (ended, response) {
             self.answer(&Response { id, ..response });
+            self.go_on(connection, flight.port);
         }
     }
 
@@ -316,22 +333,15 @@ impl Engine {
             self.end(slot, finished.status);
         }
         let number = finished.attachment.port;
-        loop {
-            let Some(port) = self.port(number) else {
-                return;
-            };
-            if !port
-                .device()
-                .is_some_and(|device| Arc::ptr_eq(device, &finished.attachment))
-            {
-                return;
-            }
-            let Some(verdict) = port.done() else {
-                return;
-            };
-            if !self.follow(connection, number, verdict) {
-                return;
-            }
+        let Some(port) = self.port(number) else {
+            return;
+        };
+        let current = port
+            .device()
+            .is_some_and(|device| Arc::ptr_eq(device, &finished.attachment));
+        if current {
+            port.done();
+            self.go_on(connection, number);
         }
     }
 
@@ -350,6 +360,7 @@ impl Engine {
                 let port = flight.port;
                 if self.port(port).is_some_and(|port| port.withdraw(slot)) {
                     self.end(slot, Status::Shutdown);
+                    self.go_on(connection, port);
                 }
             }
             Stage::Operation => {}

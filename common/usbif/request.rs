@@ -222,6 +222,16 @@ impl Request {
 }
 
 impl Submit {
+    /// The setup packet of a request to endpoint 0, through which a device is
+    /// addressed and configured (USB 2.0, 5.5).
+    #[must_use]
+    pub fn default_control(&self) -> Option<&SetupPacket> {
+        match &self.kind {
+            Kind::Control(setup) if self.endpoint == 0 => Some(setup),
+            _ => None,
+        }
+    }
+
     /// Writes all but id and pipe; returns the pipe.
     fn encode(&self, entry: &mut [u8; URB_ENTRY]) -> u32 {
         let flags = if self.short_not_ok { SHORT_NOT_OK } else { 0 };

@@ -8,10 +8,12 @@
 //!
 //! Operations of the host's USB core run elsewhere and take time, one at a time
 //! for each device. Control requests to endpoint 0 that come meanwhile wait
-//! behind it in order; other endpoints do not wait for them.
+//! behind it in order; other endpoints do not wait for them. What does not go to
+//! the device waits for what has gone there, so that the guest gets the answers
+//! of endpoint 0 in the order of its requests, as from any controller.
 
 use crate::{Index, Meaning, Operation, SLOTS};
-use usbif::{Kind, Status, Submit};
+use usbif::{Status, Submit};
 
 /// The address that the guest has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,13 @@ struct Waiting {
     turn: Turn,
 }
 
+impl Waiting {
+    /// Whether what flies has to come back first. A reset takes it back.
+    fn has_to_wait(&self, flying: bool) -> bool {
+        flying && !self.reset && !matches!(self.turn, Turn::Submit)
+    }
+}
+
 /// What happens when its turn comes.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
@@ -98,7 +107,7 @@ impl<D> Port<D> {
         }
     }
 
-    /// Decides about the request in `slot`. None: it waits.
+    /// Decides about the request in `slot`. None: it waits, see [`Port::next`].
     pub fn request(&mut self, slot: Index, submit: &Submit) -> Option<Verdict> {
         match self {
             Self::Empty => Some(Verdict::Answer(slot, Status::NoDevice)),
@@ -106,12 +115,20 @@ impl<D> Port<D> {
         }
     }
 
-    /// The operation has ended. Says what comes next; unless that is another
-    /// operation, call again until there is nothing.
-    pub fn done(&mut self) -> Option<Verdict> {
+    /// The operation has ended; see [`Port::next`].
+    pub fn done(&mut self) {
+        if let Self::Attached { guest, .. } = self {
+            guest.busy = false;
+        }
+    }
+
+    /// What comes next of that which waits: to be asked whenever something has
+    /// been put there or has ended, until there is nothing. `flying`: a control
+    /// request to endpoint 0 is at the device.
+    pub fn next(&mut self, flying: bool) -> Option<Verdict> {
         match self {
             Self::Empty => None,
-            Self::Attached { guest, .. } => guest.done(),
+            Self::Attached { guest, .. } => guest.next(flying),
         }
     }
 
@@ -135,12 +152,12 @@ impl<D> Port<D> {
 
 impl Guest {
     fn request(&mut self, slot: Index, submit: &Submit) -> Option<Verdict> {
-        let setup = match &submit.kind {
-            Kind::Control(setup) if submit.endpoint == 0 => setup,
-            _ if self.address == Address::Given(submit.device) => {
+        let setup = match submit.default_control() {
+            Some(setup) => setup,
+            None if self.address == Address::Given(submit.device) => {
                 return Some(Verdict::Submit(slot));
             }
-            _ => return Some(Verdict::Answer(slot, Status::NoDevice)),
+            None => return Some(Verdict::Answer(slot, Status::NoDevice)),
         };
         let reset = match (submit.device, self.address) {
             (0, Address::Fresh) => false,
@@ -163,15 +180,11 @@ impl Guest {
             Meaning::Device => Turn::Submit,
             Meaning::Answer(status) => Turn::Answer(status),
         };
-        let waiting = Waiting { slot, reset, turn };
-        if self.busy {
-            // There are as many places as slots, and a slot waits once.
-            if let Some(place) = self.queue.iter_mut().find(|place| place.is_none()) {
-                *place = Some(waiting);
-            }
-            return None;
+        // There are as many places as slots, and a slot waits once.
+        if let Some(place) = self.queue.iter_mut().find(|place| place.is_none()) {
+            *place = Some(Waiting { slot, reset, turn });
         }
-        Some(self.start(waiting))
+        None
     }
 
     fn start(&mut self, waiting: Waiting) -> Verdict {
@@ -196,9 +209,11 @@ impl Guest {
         }
     }
 
-    fn done(&mut self) -> Option<Verdict> {
-        self.busy = false;
+    fn next(&mut self, flying: bool) -> Option<Verdict> {
         let [first, ..] = &mut self.queue;
+        if self.busy || first.is_some_and(|waiting| waiting.has_to_wait(flying)) {
+            return None;
+        }
         let next = first.take()?;
         self.queue.rotate_left(1);
         Some(self.start(next))
