@@ -256,6 +256,17 @@ impl Backend {
         self.table.lock().rules().try_for_each(&mut each)
     }
 
+    /// Calls `each` with every rule that has ended and keeps its port reserved.
+    pub(crate) fn for_each_reserved(&self, each: impl FnMut(&Rule) -> Result) -> Result {
+        let table = self.table.lock();
+        table
+            .entries
+            .iter()
+            .filter(|entry| entry.standing == Err(Leave::Reserved))
+            .map(|entry| &entry.rule)
+            .try_for_each(each)
+    }
+
     /// The rule of the toolstack for a target.
     pub(crate) fn toolstack_rule(&self, target: &Target) -> Option<Rule> {
         let table = self.table.lock();

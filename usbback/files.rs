@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files of 2009, in `/sys/bus/usb/drivers/usbback/`.
+//! The files in `/sys/bus/usb/drivers/usbback/`: those of 2009, and one that
+//! lists what they leave behind.
 
-use crate::claims::Claims;
+use crate::{claims::Claims, toolstack};
 use core::fmt::Write;
 use kernel::prelude::*;
 use usb::driver_files::{File, ReadFile, Report, StoreFile};
 use usbback_core::{Origin, Rule};
 
-/// All four.
+/// All of them.
 pub(crate) const FILES: &[File<Claims>] = &[
     File::store::<NewVport>(),
     File::store::<RemoveVport>(),
     File::read::<Vports>(),
     File::read::<GrabbedDevices>(),
+    File::read::<ReservedPorts>(),
 ];
 
 fn parse(input: &[u8]) -> Result<Rule> {
@@ -52,15 +54,7 @@ impl StoreFile for RemoveVport {
     const NAME: &'static CStr = c"remove_vport";
 
     fn store(driver: &Claims, input: &[u8]) -> Result {
-        let rule = parse(input)?;
-        let (place, was) = driver.0.remove(&rule)?;
-        if was == Ok(Origin::XenStore) {
-            // Else the next look at the node would bring the rule back.
-            if let Some(vusb) = driver.0.vusb(&rule.target) {
-                vusb.clear_node(&rule);
-            }
-        }
-        place.settle_now();
+        toolstack::remove(&driver.0, &parse(input)?)?.settle_now();
         Ok(())
     }
 }
@@ -96,5 +90,20 @@ impl ReadFile for GrabbedDevices {
             }
         }
         Ok(())
+    }
+}
+
+/// Every port that a former rule keeps from the host, one a line: that rule,
+/// which releases the port when it is written to `remove_vport`.
+struct ReservedPorts;
+
+impl ReadFile for ReservedPorts {
+    type Driver = Claims;
+    const NAME: &'static CStr = c"reserved_ports";
+
+    fn render(driver: &Claims, out: &mut Report) -> Result {
+        driver
+            .0
+            .for_each_reserved(|rule| writeln!(out, "{rule}").map_err(|_| ENOMEM))
     }
 }

@@ -132,6 +132,23 @@ fn assign(backend: &Arc<Backend>, rule: Rule) -> Option<Arc<Place>> {
     }
 }
 
+/// Ends a rule because an administrator says so, or the reservation that one has
+/// left behind. Returns its place, to be settled.
+///
+/// # Errors
+///
+/// `ENOENT` there is none.
+pub(crate) fn remove(backend: &Backend, rule: &Rule) -> Result<Arc<Place>> {
+    let vusb = backend.vusb(&rule.target);
+    // See `Vusb::unassign`.
+    let _control = vusb.as_ref().map(|vusb| vusb.control.lock());
+    let (place, was) = backend.remove(rule)?;
+    if let (Ok(Origin::XenStore), Some(vusb)) = (was, &vusb) {
+        vusb.clear_node(rule);
+    }
+    Ok(place)
+}
+
 impl Vusb {
     /// Makes the rules of this vusb what its nodes say.
     pub(crate) fn read_nodes(&self) {
@@ -178,7 +195,7 @@ impl Vusb {
     }
 
     /// Empties the node of a rule, if it still says that.
-    pub(crate) fn clear_node(&self, rule: &Rule) {
+    fn clear_node(&self, rule: &Rule) {
         if let Err(error) = clear(&self.dev, rule) {
             pr_warn!(
                 "{}: port/{} cannot be cleared ({})\n",

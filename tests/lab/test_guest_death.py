@@ -21,12 +21,16 @@ def serve(guest, usbback, stick):
 
 
 def assert_clean(dom0, usbback, stick, domid):
-    """No ring mapped (that would keep a nameless domain), nothing claimed, no rule, no host driver."""
+    """No ring mapped (that would keep a nameless domain), nothing claimed, no rule, no host driver; then the port is released."""
     dom0.wait(f"! xl list -v | awk '$2 == {domid}' | grep .", 30, "something still holds memory of the dead domain")
     dom0.wait(f"! ls -d /sys/bus/xen-backend/devices/vusb-{domid}-* 2>/dev/null", 30, "the backend's device is still there")
     assert usbback.grabbed() == []
     assert usbback.rules() == [], "domain ids are reused: a rule goes with its domain"
     assert "usb-storage" not in stick.drivers().values(), "what a guest had is not the host's without an administrator"
+    rule = f"{stick.busname}:{domid}:0:1"
+    assert usbback.reserved() == [rule]
+    usbback.remove(rule)
+    assert usbback.reserved() == []
     stick.unplug()
     stick.wait_absent()
 

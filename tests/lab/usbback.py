@@ -46,11 +46,14 @@ class Usbback:
     def grabbed(self) -> list[str]:
         return self.dom0.run(f"cat {DRIVER}/grabbed_devices").splitlines()
 
+    def reserved(self) -> list[str]:
+        return self.dom0.run(f"cat {DRIVER}/reserved_ports").splitlines()
+
     def clear(self) -> None:
-        """Removes every rule, so that one test's devices are not the next one's."""
+        """Removes every rule and reservation, so that one test's devices are not the next one's."""
         if not self.loaded:
             return
-        results = self.write("remove_vport", *(rule + "\n" for rule in self.rules()))
+        results = self.write("remove_vport", *(rule + "\n" for rule in self.rules() + self.reserved()))
         refused = [result for result in results if result not in ("OK", "ENOENT")]
         if refused:
             raise LabError(f"remove_vport refused its own rules: {refused}")
