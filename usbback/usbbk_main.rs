@@ -5,14 +5,14 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `backend.rs` | what belongs to the module, and the rule lock |
-//! | `place.rs` | one physical port: reserving it, claiming what is plugged in |
+//! | `place.rs`, `place/` | one physical port: reserving it, claiming what is plugged in |
 //! | `operation.rs` | what the USB core does to a device on a guest's behalf |
 //! | `claims.rs` | the USB interface driver: binds, unbinds, resets, suspends |
 //! | `hotplug.rs` | devices that come and go |
-//! | `files.rs` | `new_vport`, `remove_vport`, `vports`, `grabbed_devices` |
+//! | `files.rs` | `new_vport`, `remove_vport`, `vports` and the other sysfs files |
 //! | `domains.rs` | rules of domains that have died |
 //! | `toolstack.rs` | rules that the toolstack writes into `port/N` |
-//! | `vusb.rs` | the xenbus driver: one virtual host controller of a guest |
+//! | `vusb.rs`, `vusb/` | one virtual host controller of a guest, and the xenbus driver |
 //! | `attachment.rs` | a device on a port of a vusb |
 //! | `announce.rs` | telling the guest (conn ring) and everybody (`port-N`) |
 //! | `connection.rs` | a frontend's rings, from connect to disconnect |
@@ -80,7 +80,7 @@ impl<T: core::fmt::Display> kernel::fmt::Display for Show<'_, T> {
 struct Usbback {
     /// First no vusb can be bound any more, and none is: each holds the module.
     #[pin]
-    xenbus: xen::xenbus::Registration<vusb::VusbDriver>,
+    xenbus: xen::xenbus::Registration<vusb::driver::VusbDriver>,
     /// Then the devices go back to the host,
     release: ReleaseAll,
     ready: Pin<KBox<xen::watch::Ready<domains::XenstoreUp>>>,

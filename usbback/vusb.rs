@@ -1,43 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The xenbus driver: one virtual host controller of a guest.
+//! One virtual host controller of a guest.
 //!
-//! It exists from `probe` to `remove`. Devices are attached to its ports whether
-//! or not a frontend is connected; a frontend that connects finds them there.
-//! Callbacks of xenbus run in xenwatch, which the whole kernel shares, so they
-//! wait for nothing but XenStore and, to take back URBs, host controllers.
+//! It exists while its xenbus device is bound to the driver. Devices are attached
+//! to its ports whether or not a frontend is connected; a frontend that connects
+//! finds them there.
+
+pub(crate) mod driver;
+mod ports;
 
 use crate::attachment::Attachment;
-use crate::backend::{Backend, BACKEND};
+use crate::backend::Backend;
 use crate::connection::Connection;
 use kernel::prelude::*;
 use kernel::str::CString;
 use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
-use usb::urb::Target;
-use usbback_core::{
-    next_move, Leave, Move, Origin, Other, Own, References, Target as Place, Version,
-};
-use usbif::{PortNumber, Speed, MAX_PORTS};
+use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
+use usbif::{Speed, MAX_PORTS};
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
 use xen::transaction::while_alive;
-use xen::watch::{Handler, Watch};
-use xen::xenbus::{self, Device, Side, State, Then};
-use xen::xenstore::{path, Store};
+use xen::xenbus::{Device, State};
+use xen::xenstore::Store;
 use xen::{dev_fatal, DomId};
 
 /// Places for a thing per port.
 pub(crate) const PORTS: usize = MAX_PORTS as usize;
-
-/// The xenbus driver.
-pub(crate) struct VusbDriver;
-
-/// What the driver core keeps for a device.
-pub(crate) struct Bound {
-    vusb: Arc<Vusb>,
-    _watches: [Pin<KBox<Watch<Nodes>>>; 3],
-}
 
 /// A virtual host controller.
 #[pin_data]
@@ -93,15 +82,6 @@ impl WorkItem for Vusb {
 
     fn run(this: Arc<Self>) {
         this.control_now();
-    }
-}
-
-/// Hears of changes in our nodes that others write.
-struct Nodes(Arc<Vusb>);
-
-impl Handler for Nodes {
-    fn changed(&self) {
-        self.0.control_soon();
     }
 }
 
@@ -214,80 +194,6 @@ impl Vusb {
         }
     }
 
-    /// Puts a device on a port. False if the vusb is going.
-    pub(crate) fn attach(self: &Arc<Self>, attached: &Arc<Attachment>) -> bool {
-        {
-            let mut link = self.link.lock();
-            if link.gone {
-                return false;
-            }
-            let Some(place) = link.attached.get_mut(attached.port.index()) else {
-                return false;
-            };
-            *place = Some(attached.clone());
-            link.changed = true;
-        }
-        self.ports_changed();
-        true
-    }
-
-    /// Takes a device off its port, if it is on it.
-    pub(crate) fn detach(self: &Arc<Self>, attached: &Attachment) {
-        {
-            let mut link = self.link.lock();
-            match link.attached.get_mut(attached.port.index()) {
-                Some(place)
-                    if place
-                        .as_ref()
-                        .is_some_and(|on| core::ptr::eq(&**on, attached)) =>
-                {
-                    *place = None;
-                }
-                _ => return,
-            }
-            link.changed = true;
-        }
-        self.ports_changed();
-    }
-
-    fn ports_changed(self: &Arc<Self>) {
-        if let Some(connection) = self.connection() {
-            connection.look();
-        }
-        self.control_soon();
-    }
-
-    fn connection(&self) -> Option<Arc<Connection>> {
-        self.link.lock().connection.clone()
-    }
-
-    /// What is on the ports, for a connection that looks; None: as it was.
-    pub(crate) fn look_at_ports(&self, mut each: impl FnMut(usize, Option<&Arc<Attachment>>)) {
-        let mut link = self.link.lock();
-        if !core::mem::take(&mut link.changed) {
-            return;
-        }
-        for (index, attached) in link.attached.iter().enumerate() {
-            each(index, attached.as_ref());
-        }
-    }
-
-    /// The speed of what is on a port.
-    pub(crate) fn speed(&self, port: PortNumber) -> Speed {
-        let link = self.link.lock();
-        match link.attached.get(port.index()) {
-            Some(Some(attached)) => attached.speed,
-            _ => Speed::None,
-        }
-    }
-
-    /// Takes back what is on its way to a device; its target is closed.
-    pub(crate) fn kill_for(&self, target: &Arc<Target>) {
-        if let Some(connection) = self.connection() {
-            connection.kill_for(target);
-        }
-    }
-
     /// Reads what the frontend has published and maps it.
     fn connect(self: &Arc<Self>) -> Result {
         let number = |node: &CStr| {
@@ -379,92 +285,5 @@ fn other_of(state: State) -> Other {
         State::Initialised | State::Connected => Other::Ready,
         State::Closing => Other::Closing,
         State::Closed => Other::Closed,
-    }
-}
-
-impl VusbDriver {
-    fn bind(dev: &Device<kernel::device::Core<'_>>) -> Result<Bound> {
-        let backend = BACKEND.get().ok_or(ENODEV)?;
-        let vusb = Vusb::new(dev, backend.clone()).inspect_err(|error| {
-            dev_fatal!(dev, *error, "its nodes make no sense");
-        })?;
-        backend.add_vusb(&vusb)?;
-        let known = Known(&vusb);
-        backend.domain_seen(vusb.domid);
-        vusb.control_now();
-        let nodes = Arc::new(Nodes(vusb.clone()), GFP_KERNEL)?;
-        let watch = |node: &str| {
-            let path = path(fmt!("{}/{}", dev.nodename(), node))?;
-            KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
-        };
-        let watches = [watch("port")?, watch("online")?, watch("state")?];
-        for place in &backend
-            .places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
-        {
-            place.look();
-        }
-        dev.switch_state(State::InitWait);
-        core::mem::forget(known);
-        Ok(Bound {
-            vusb,
-            _watches: watches,
-        })
-    }
-}
-
-/// Undoes the making known of a vusb whose probe fails.
-struct Known<'a>(&'a Arc<Vusb>);
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        self.0.gone();
-    }
-}
-
-impl xenbus::Driver for VusbDriver {
-    type Data = Bound;
-
-    const SIDE: Side = Side::Backend;
-    const ID: &'static CStr = c"vusb";
-
-    fn probe<'a>(
-        dev: &'a Device<kernel::device::Core<'_>>,
-    ) -> impl PinInit<Self::Data, Error> + 'a {
-        Self::bind(dev)
-    }
-
-    fn otherend_changed(
-        dev: &Device<kernel::device::Core<'_>>,
-        data: Pin<&Self::Data>,
-        state: State,
-    ) -> Then {
-        let vusb = &data.vusb;
-        match next_move(other_of(state), vusb.own(), vusb.online()) {
-            Move::Stay => {}
-            Move::Connect => match vusb.connect() {
-                Ok(()) => dev.switch_state(State::Connected),
-                Err(error) => dev_fatal!(dev, error, "the frontend's rings cannot be used"),
-            },
-            Move::Close => dev.switch_state(State::Closing),
-            Move::Restart => {
-                vusb.disconnect();
-                dev.switch_state(State::Closed);
-                dev.switch_state(State::InitWait);
-            }
-            Move::End => {
-                vusb.disconnect();
-                dev.switch_state(State::Closed);
-                return Then::Unregister;
-            }
-            Move::Vanish => {
-                vusb.disconnect();
-                return Then::Unregister;
-            }
-        }
-        Then::Stay
-    }
-
-    fn remove(_dev: &Device<kernel::device::Core<'_>>, data: Pin<&Self::Data>) {
-        data.vusb.gone();
     }
 }

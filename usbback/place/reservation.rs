@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owning the port in the kernel, so that no driver of the host is offered what
+//! is plugged in there.
+
+use super::{host_speed, Place};
+use crate::Show;
+use kernel::prelude::*;
+use usb::device::Device;
+use usb::lock::LockedDevice;
+use usb::port::HubPort;
+use usbback_core::{unfit, Leave};
+
+impl Place {
+    /// Before a rule of the administrator is accepted: the port can be had, and
+    /// no driver of the host uses the device.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`, after saying who does.
+    pub(crate) fn check_free(&self) -> Result {
+        let _turn = self.turn.lock();
+        self.inner.lock().parked = false;
+        match self.reserve() {
+            // Nothing is there, or the hub has fewer ports: it may change.
+            Ok(()) | Err(ENODEV | EINVAL) => {}
+            Err(error) => {
+                pr_err!(
+                    "{}: the port is reserved by somebody else\n",
+                    Show(&self.busname)
+                );
+                return Err(error);
+            }
+        }
+        let Some(device) = Device::find(self.busname.as_bytes()) else {
+            return Ok(());
+        };
+        let lock = device.lock();
+        let mut result = Ok(());
+        for interface in lock.interfaces() {
+            if lock.is_bound_to(interface, &self.backend.driver) {
+                continue;
+            }
+            if let Some(driver) = lock.driver_name(interface) {
+                dev_err!(
+                    device.as_ref(),
+                    "interface {} is bound to {}, which has to let it go first\n",
+                    interface.name(),
+                    driver
+                );
+                result = Err(EBUSY);
+            }
+        }
+        if result.is_err() {
+            if let Err(why) = unfit(device.is_hub(), host_speed(&device), None) {
+                dev_err!(device.as_ref(), "not for a guest: {}\n", why.reason());
+            }
+        }
+        result
+    }
+
+    /// Gives the port up, for a rule that was not accepted.
+    pub(crate) fn let_go(&self) {
+        let _turn = self.turn.lock();
+        self.unreserve();
+    }
+
+    /// Owns the port; nothing to do if we do.
+    pub(super) fn reserve(&self) -> Result {
+        if self
+            .inner
+            .lock()
+            .port
+            .as_ref()
+            .is_some_and(HubPort::is_held)
+        {
+            return Ok(());
+        }
+        let port = HubPort::claim(self.busname.as_bytes())?;
+        self.put_port(port);
+        Ok(())
+    }
+
+    /// The same, for a hub that has just appeared and whose lock is held.
+    pub(crate) fn reserve_on(&self, hub: &LockedDevice<'_>, port: u8) {
+        let stand = self.backend.standing(&self.busname);
+        let wanted = match stand.map(|stand| stand.standing) {
+            Some(Ok(_)) => true,
+            Some(Err(Leave::Reserved)) => self.inner.lock().tainted,
+            Some(Err(Leave::ToHost)) | None => false,
+        };
+        if !wanted {
+            return;
+        }
+        match HubPort::claim_on(hub, port) {
+            Ok(port) => self.put_port(port),
+            Err(error) => dev_warn!(
+                hub.as_ref(),
+                "port {} cannot be reserved ({})\n",
+                port,
+                error.to_errno()
+            ),
+        }
+    }
+
+    pub(super) fn put_port(&self, port: HubPort) {
+        // An old one is of a hub that is gone: dropping it takes no lock.
+        let old = self.inner.lock().port.replace(port);
+        drop(old);
+    }
+
+    pub(super) fn unreserve(&self) {
+        // Dropped outside of `inner`: that takes the hub's lock.
+        let port = self.inner.lock().port.take();
+        drop(port);
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The xenbus driver of vusbs. Its callbacks run in xenwatch, which the whole
+//! kernel shares, so they wait for nothing but XenStore and, to take back URBs,
+//! host controllers.
+
+use super::{other_of, Vusb};
+use crate::backend::BACKEND;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use usbback_core::{next_move, Move};
+use xen::dev_fatal;
+use xen::watch::{Handler, Watch};
+use xen::xenbus::{self, Device, Side, State, Then};
+use xen::xenstore::path;
+
+/// The xenbus driver.
+pub(crate) struct VusbDriver;
+
+/// What the driver core keeps for a device.
+pub(crate) struct Bound {
+    vusb: Arc<Vusb>,
+    _watches: [Pin<KBox<Watch<Nodes>>>; 3],
+}
+
+/// Hears of changes in our nodes that others write.
+struct Nodes(Arc<Vusb>);
+
+impl Handler for Nodes {
+    fn changed(&self) {
+        self.0.control_soon();
+    }
+}
+
+impl VusbDriver {
+    fn bind(dev: &Device<kernel::device::Core<'_>>) -> Result<Bound> {
+        let backend = BACKEND.get().ok_or(ENODEV)?;
+        let vusb = Vusb::new(dev, backend.clone()).inspect_err(|error| {
+            dev_fatal!(dev, *error, "its nodes make no sense");
+        })?;
+        backend.add_vusb(&vusb)?;
+        let known = Known(&vusb);
+        backend.domain_seen(vusb.domid);
+        vusb.control_now();
+        let nodes = Arc::new(Nodes(vusb.clone()), GFP_KERNEL)?;
+        let watch = |node: &str| {
+            let path = path(fmt!("{}/{}", dev.nodename(), node))?;
+            KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
+        };
+        let watches = [watch("port")?, watch("online")?, watch("state")?];
+        for place in &backend
+            .places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
+        {
+            place.look();
+        }
+        dev.switch_state(State::InitWait);
+        core::mem::forget(known);
+        Ok(Bound {
+            vusb,
+            _watches: watches,
+        })
+    }
+}
+
+/// Undoes the making known of a vusb whose probe fails.
+struct Known<'a>(&'a Arc<Vusb>);
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.0.gone();
+    }
+}
+
+impl xenbus::Driver for VusbDriver {
+    type Data = Bound;
+
+    const SIDE: Side = Side::Backend;
+    const ID: &'static CStr = c"vusb";
+
+    fn probe<'a>(
+        dev: &'a Device<kernel::device::Core<'_>>,
+    ) -> impl PinInit<Self::Data, Error> + 'a {
+        Self::bind(dev)
+    }
+
+    fn otherend_changed(
+        dev: &Device<kernel::device::Core<'_>>,
+        data: Pin<&Self::Data>,
+        state: State,
+    ) -> Then {
+        let vusb = &data.vusb;
+        match next_move(other_of(state), vusb.own(), vusb.online()) {
+            Move::Stay => {}
+            Move::Connect => match vusb.connect() {
+                Ok(()) => dev.switch_state(State::Connected),
+                Err(error) => dev_fatal!(dev, error, "the frontend's rings cannot be used"),
+            },
+            Move::Close => dev.switch_state(State::Closing),
+            Move::Restart => {
+                vusb.disconnect();
+                dev.switch_state(State::Closed);
+                dev.switch_state(State::InitWait);
+            }
+            Move::End => {
+                vusb.disconnect();
+                dev.switch_state(State::Closed);
+                return Then::Unregister;
+            }
+            Move::Vanish => {
+                vusb.disconnect();
+                return Then::Unregister;
+            }
+        }
+        Then::Stay
+    }
+
+    fn remove(_dev: &Device<kernel::device::Core<'_>>, data: Pin<&Self::Data>) {
+        data.vusb.gone();
+    }
+}
