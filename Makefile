@@ -46,8 +46,8 @@ demo: modules ## watch a USB stick of dom0 being used in a guest
 check: ## run all tests
 	@scripts/check
 
-check-long: ## run all tests at full counts and write a report
-	@scripts/check --long
+check-long: ## run all tests at full counts; the report is Documentation/test-report.md
+	@scripts/check --long --report Documentation/test-report.md
 
 lint: ## formatting and lints only
 	@scripts/check --only lint
