@@ -76,6 +76,13 @@ struct Held {
     used: bool,
 }
 
+impl Inner {
+    /// What we have of a device, if anything.
+    fn held_of(&mut self, device: &Device) -> Option<&mut Held> {
+        self.held.as_mut().filter(|held| same(&held.device, device))
+    }
+}
+
 impl_has_work! {
     impl HasWork<Self> for Place { self.work }
 }

@@ -13,7 +13,7 @@ use crate::vusb::Vusb;
 use crate::Show;
 use kernel::prelude::*;
 use kernel::sync::{atomic::Acquire, Arc};
-use usbback_core::{BusName, Leave, Origin, Rule, Target};
+use usbback_core::{BusName, Leave, LibxlName, Origin, Rule, Target};
 use usbif::{PortNumber, MAX_PORTS};
 use xen::transaction::while_alive;
 use xen::xenbus::Device;
@@ -130,6 +130,13 @@ fn assign(backend: &Arc<Backend>, rule: Rule) -> Option<Arc<Place>> {
             None
         }
     }
+}
+
+/// Whether libxl has noted which drivers of the host had a device before it bound
+/// ours, and so binds those again when it has unbound ours.
+pub(crate) fn binds_back(busname: &BusName) -> bool {
+    path(fmt!("{}", Show(&LibxlName(busname))))
+        .is_ok_and(|node| Store::DIRECT.exists(c"/libxl/usbback", &node))
 }
 
 /// Ends a rule because an administrator says so, or the reservation that one has

@@ -82,6 +82,19 @@ impl BusName {
     }
 }
 
+/// A bus name as libxl spells it where dots are not allowed: `1-2_3` for `1-2.3`
+/// (libxl_usb.c, `usb_interface_xenstore_encode`).
+pub struct LibxlName<'a>(pub &'a BusName);
+
+impl fmt::Display for LibxlName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_str().chars().try_for_each(|c| {
+            let c = if c == '.' { '_' } else { c };
+            fmt::Write::write_char(f, c)
+        })
+    }
+}
+
 impl fmt::Display for BusName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

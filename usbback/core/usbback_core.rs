@@ -23,7 +23,7 @@ mod speed;
 mod status;
 mod xenbus;
 
-pub use busname::BusName;
+pub use busname::{BusName, LibxlName};
 pub use claim::{next_step, Device, Leave, Origin, Step, View};
 pub use control::{Meaning, Operation};
 pub use copy::{pieces, Piece, Pieces};

@@ -4,12 +4,13 @@
 //! toolstack, and let go again.
 
 use super::{same, Held, Place};
+use crate::toolstack;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use usb::device::Device;
 use usb::interface::Interface;
 use usb::lock::LockedDevice;
-use usbback_core::Interfaces;
+use usbback_core::{Interfaces, Origin};
 
 impl Place {
     pub(super) fn configure(&self, device: &mut LockedDevice<'_>) -> Result {
@@ -114,22 +115,33 @@ impl Place {
 
     /// An interface is not ours any more. With the device lock held.
     pub(crate) fn unbound(self: &Arc<Self>, device: &LockedDevice<'_>, interface: &Interface) {
-        let (attached, port) = {
+        let by_hand = device.is_attached();
+        {
             let mut inner = self.inner.lock();
-            let own = inner.own && device.is_attached();
-            let Some(held) = &mut inner.held else {
+            let own = inner.own && by_hand;
+            let Some(held) = inner.held_of(device) else {
                 return;
             };
-            if !same(&held.device, device) {
-                return;
-            }
             held.interfaces.remove(interface.number());
             if own {
                 return;
             }
-            let by_hand = device.is_attached();
-            // The toolstack binds the host's driver next.
-            let give_up = by_hand && !held.claimed;
+        }
+        let toolstack = by_hand
+            && self
+                .backend
+                .standing(&self.busname)
+                .is_some_and(|stand| stand.standing == Ok(Origin::XenStore));
+        // What the toolstack binds again is not offered by us.
+        let binds_back = toolstack && toolstack::binds_back(&self.busname);
+        let (attached, port) = {
+            let mut inner = self.inner.lock();
+            let Some(held) = inner.held_of(device) else {
+                return;
+            };
+            held.claimed &= !binds_back;
+            // The host's driver is bound next, which an owned port would prevent.
+            let give_up = by_hand && (toolstack || !held.claimed);
             inner.parked = by_hand;
             let port = if give_up { inner.port.take() } else { None };
             (inner.attached.take(), port)

@@ -176,3 +176,11 @@ fn the_bounds_are_in() {
         assert_eq!(Rule::parse(text.as_bytes()).unwrap().to_string(), text);
     }
 }
+
+#[test]
+fn libxl_spells_dots_otherwise() {
+    for (name, spelled) in [("1-2.3.4", "1-2_3_4"), ("12-1", "12-1")] {
+        let name = BusName::parse(name.as_bytes()).unwrap();
+        assert_eq!(LibxlName(&name).to_string(), spelled);
+    }
+}
