@@ -12,7 +12,7 @@
 
 use proptest::prelude::*;
 use usbfront_core::*;
-use usbif::{Direction, MAX_SEGMENTS, MAX_TRANSFER};
+use usbif::{Direction, MAX_TRANSFER};
 
 /// Sends everything and answers it in full, with at most 15 pieces in flight;
 /// returns the pieces.
@@ -86,41 +86,9 @@ proptest! {
                 memory: if linear { Memory::Linear } else { Memory::Other },
             })
             .collect();
-        let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
-        let mut plan = Plan::new(start, limit, trusted, fragments.iter().copied());
-        let check = |plan: &Plan| {
-            let mut at = start;
-            for part in plan.parts() {
-                assert_eq!(part.at, at);
-                assert!((1..=4096).contains(&part.length));
-                assert!(part.offset + part.length <= 4096);
-                at += u32::from(part.length);
-                if part.in_place {
-                    // The page belongs to the URB whole.
-                    let mut begin = start;
-                    let fragment = fragments.iter().find(|f| {
-                        let here = begin == part.at;
-                        begin += u32::from(f.length);
-                        here
-                    });
-                    let fragment = fragment.unwrap();
-                    assert!(trusted && fragment.memory == Memory::Linear);
-                    assert_eq!((fragment.offset, fragment.length), (0, 4096));
-                }
-            }
-            assert_eq!(plan.total(), at - start);
-            assert!(plan.parts().len() <= MAX_SEGMENTS);
-        };
-        check(&plan);
-        let total = plan.total();
-        prop_assert!(total <= limit.min(available) && total > 0);
-        // Not all fitted: then all sixteen parts are in use.
-        prop_assert!(total == limit.min(available) || plan.parts().len() == MAX_SEGMENTS);
-        plan.truncate(total / 3);
-        check(&plan);
-        prop_assert_eq!(plan.total(), total / 3);
-        plan.truncate(0);
-        prop_assert!(plan.parts().is_empty());
+        for cut in [limit / 3, limit] {
+            invariants::plan::hides_neighbours(start, limit, trusted, &fragments, cut);
+        }
     }
 }
 
