@@ -12,8 +12,8 @@ use crate::{
 use kernel::{fmt::Write, prelude::*, sync::Arc};
 use ring::FrontRing;
 use usb::hcd::Hcd;
-use usbfront_core::{RootHub, Statistics, UsbVersion};
-use usbif::ConnEvent;
+use usbfront_core::{RootHub, UsbVersion};
+use usbif::{ConnEvent, Statistics};
 use xen::{
     evtchn::EventChannel,
     queue::{Class, WorkQueue},
@@ -141,18 +141,24 @@ impl Connection {
         }
     }
 
+    /// What has been counted since the connection was made.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.controller.statistics()
+    }
+
     /// Writes what the `statistics` file of 2009 says.
     pub(crate) fn show(&self, dev: &Device, text: &mut Text<'_>) -> kernel::fmt::Result {
         let bus = self.hcd.as_ref().map_or(0, Hcd::bus_number);
         let Statistics {
             submitted,
             completed,
-            failed,
+            errors,
             unlinked,
             ring_full,
-        } = self.controller.statistics();
+            ..
+        } = self.statistics();
         writeln!(text, "bus {bus}, backend in domain {}", dev.otherend_id())?;
-        writeln!(text, "submit {submitted} complete {completed} error {failed} unlink {unlinked} ring_full {ring_full}")
+        writeln!(text, "submit {submitted} complete {completed} error {errors} unlink {unlinked} ring_full {ring_full}")
     }
 
     /// Takes the connection down. Sleeps.

@@ -19,7 +19,8 @@ use usb::{
     hcd::{HostController, HubAnswer, Locked},
     hcd_urb::{Key, Urb},
 };
-use usbfront_core::{EndpointId, JobId, Millis, Statistics};
+use usbfront_core::{EndpointId, JobId, Millis};
+use usbif::Statistics;
 use xen::{evtchn, queue::WorkQueue, ratelimit::RateLimit, timer};
 
 /// Looks at the rings before the worker lets others run.
@@ -150,7 +151,10 @@ impl WorkItem for Controller {
     fn run(this: Arc<Controller>) {
         let looked = this.look();
         let (news, suspended) = {
-            let locked = Locked::new(&*this);
+            let mut locked = Locked::new(&*this);
+            if !looked.progress && !looked.more {
+                locked.statistics.spurious();
+            }
             let Some(link) = &locked.link else {
                 return;
             };

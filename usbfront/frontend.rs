@@ -28,6 +28,7 @@ use kernel::{
     workqueue::{Work, WorkItem},
 };
 use usbfront_core::{Action, Backend, Lifecycle};
+use usbif::Statistics;
 use xen::{
     queue::{Class, WorkQueue},
     xenbus::{self, Device, Side, State, Text, Then},
@@ -224,12 +225,20 @@ impl xenbus::Driver for Driver {
     const ID: &'static CStr = c"vusb";
     const FILE: Option<&'static CStr> = Some(c"statistics");
 
+    const COUNTERS: &'static [&'static CStr] = Statistics::NAMES;
+
     fn show(
         _: &Device<Core<'_>>,
         data: Pin<&Self::Data>,
         text: &mut Text<'_>,
     ) -> kernel::fmt::Result {
         data.show(text)
+    }
+
+    fn counter(_: &Device<Core<'_>>, data: Pin<&Self::Data>, index: usize) -> Option<u64> {
+        let inner = data.inner.lock();
+        let counted = inner.connection.as_ref().map(Connection::statistics);
+        counted.unwrap_or_default().values().get(index).copied()
     }
 
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a {

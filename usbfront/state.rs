@@ -19,9 +19,9 @@ use usb::{
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Statistics, Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Work,
 };
-use usbif::{ConnEvent, PortNumber, Request, Response, CONN_ENTRY, URB_ENTRY};
+use usbif::{ConnEvent, PortNumber, Request, Response, Statistics, CONN_ENTRY, URB_ENTRY};
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
 /// Answers taken in without letting go of the lock: each may copy 64 KiB.
@@ -286,7 +286,10 @@ fn prepare(
 
 pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
     if let Some(finished) = finished {
-        locked.statistics.gave_back(finished.status);
+        let direction = transfer::direction(&finished.payload);
+        locked
+            .statistics
+            .gave_back(finished.status, direction, finished.actual);
         locked.give_back(finished.payload, finished.status, finished.actual);
     }
 }
