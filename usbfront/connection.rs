@@ -30,9 +30,11 @@ pub(crate) struct Connection {
     // Dropped by `close` only.
     hcd: Option<Hcd<Controller>>,
     queue: Arc<WorkQueue>,
+    settings: Settings,
 }
 
 /// What the nodes say.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Settings {
     ports: u32,
     version: UsbVersion,
@@ -71,19 +73,64 @@ impl Connection {
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
         let state = State::new(settings.hub()?, settings.trusted)?;
         let controller = Controller::new(state, queue.clone(), frontend.clone())?;
-
-        let urb_page = RingPage::new(dev)?;
-        let conn_page = RingPage::new(dev)?;
-        let memory = Memory::new(dev)?;
-        let events = Arc::new(Events(controller.clone()), GFP_KERNEL)?;
-        let channel = EventChannel::allocate(dev, c"xen-hcd", events)?;
-        let watchdog = Arc::new(Watchdog(controller.clone()), GFP_KERNEL)?;
-        let watchdog = KBox::pin_init(Timer::new(queue.clone(), watchdog), GFP_KERNEL)?;
-
         let usb20 = settings.version == UsbVersion::Usb20;
         let mut hcd = Hcd::new(dev.as_ref(), usb20, controller.clone())?;
         hcd.add()?;
+        let mut this = Self {
+            controller,
+            hcd: Some(hcd),
+            queue,
+            settings,
+        };
+        match this.publish(dev) {
+            Ok(true) => Ok(Some(this)),
+            Ok(false) => {
+                this.close(Ending::AtOnce);
+                Ok(None)
+            }
+            Err(error) => {
+                this.close(Ending::AtOnce);
+                Err(error)
+            }
+        }
+    }
 
+    /// After this domain has been restored elsewhere the rings lead nowhere: gives all
+    /// back, and lets go of them.
+    pub(crate) fn cut(&self) {
+        drop(self.controller.close());
+    }
+
+    /// Publishes new rings for the same controller, to the backend that there is now. The
+    /// core has to look whether the devices are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]. `EINVAL` also if the backend wants another controller.
+    pub(crate) fn reopen(&self, frontend: &Arc<Frontend>, backend: &CStr) -> Result<bool> {
+        let dev = frontend.device();
+        if Settings::read(dev, backend)? != self.settings {
+            return Err(EINVAL);
+        }
+        if let Some(hcd) = &self.hcd {
+            hcd.lost_power();
+        }
+        self.publish(dev)
+    }
+
+    /// Makes rings and all that belongs to them, and publishes them. False: our nodes are
+    /// gone.
+    fn publish(&self, dev: &Device) -> Result<bool> {
+        let Some(hcd) = &self.hcd else {
+            return Ok(false);
+        };
+        let urb_page = RingPage::new(dev)?;
+        let conn_page = RingPage::new(dev)?;
+        let memory = Memory::new(dev)?;
+        let events = Arc::new(Events(self.controller.clone()), GFP_KERNEL)?;
+        let channel = EventChannel::allocate(dev, c"xen-hcd", events)?;
+        let watchdog = Arc::new(Watchdog(self.controller.clone()), GFP_KERNEL)?;
+        let watchdog = KBox::pin_init(Timer::new(self.queue.clone(), watchdog), GFP_KERNEL)?;
         let (urb_ref, conn_ref) = (urb_page.reference(), conn_page.reference());
         let port = channel.port();
         let mut conn_ring = FrontRing::new(conn_page);
@@ -95,7 +142,7 @@ impl Connection {
         }
         // The backend is not there yet to be notified; it looks when it comes.
         let _ = conn_ring.publish();
-        controller.open(Link {
+        self.controller.open(Link {
             urb_ring: FrontRing::new(urb_page),
             conn_ring,
             memory,
@@ -103,12 +150,6 @@ impl Connection {
             watchdog,
             handle: hcd.handle(),
         });
-        let mut this = Self {
-            controller,
-            hcd: Some(hcd),
-            queue,
-        };
-
         let published = while_alive(dev, |store| {
             let nodes = dev.nodename();
             store.write_number(nodes, c"urb-ring-ref", urb_ref)?;
@@ -116,29 +157,17 @@ impl Connection {
             store.write_number(nodes, c"ring-ref", urb_ref)?;
             store.write_number(nodes, c"conn-ring-ref", conn_ref)?;
             store.write_number(nodes, c"event-channel", port)
-        });
-        match published {
-            Ok(true) => {
-                if let Some(hcd) = &this.hcd {
-                    dev_info!(
-                        dev.as_ref(),
-                        "USB bus {}: {} ports, backend in domain {}\n",
-                        hcd.bus_number(),
-                        settings.ports,
-                        dev.otherend_id()
-                    );
-                }
-                Ok(Some(this))
-            }
-            Ok(false) => {
-                this.close(Ending::AtOnce);
-                Ok(None)
-            }
-            Err(error) => {
-                this.close(Ending::AtOnce);
-                Err(error)
-            }
+        })?;
+        if published {
+            dev_info!(
+                dev.as_ref(),
+                "USB bus {}: {} ports, backend in domain {}\n",
+                hcd.bus_number(),
+                self.settings.ports,
+                dev.otherend_id()
+            );
         }
+        Ok(published)
     }
 
     /// What has been counted since the connection was made.

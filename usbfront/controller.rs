@@ -69,7 +69,7 @@ impl Controller {
 
     /// Puts the connection in place, and looks what has come already.
     pub(crate) fn open(self: &Arc<Self>, link: Link) {
-        Locked::new(&**self).link = Some(link);
+        Locked::new(&**self).open(link);
         self.serve();
     }
 
@@ -89,10 +89,11 @@ impl Controller {
     }
 
     /// Takes the connection out of the controller, to be dropped where that
-    /// may wait.
+    /// may wait. Nothing is on the ports any more.
     pub(crate) fn close(&self) -> Option<Link> {
         let mut locked = Locked::new(self);
         state::shut_down(&mut locked);
+        locked.hub.disconnect_all();
         locked.link.take()
     }
 

@@ -140,6 +140,15 @@ impl State {
         })
     }
 
+    /// Puts a connection in place. What is on the ports is for its backend to say.
+    pub(crate) fn open(&mut self, link: Link) {
+        self.hub.disconnect_all();
+        self.link = Some(link);
+        self.down = false;
+        self.watched = 0;
+        self.statistics = Statistics::default();
+    }
+
     /// Whether URBs cannot be accepted.
     pub(crate) fn is_down(&self) -> bool {
         self.down || self.link.is_none()
