@@ -19,4 +19,4 @@ class Counts:
 # make check-long
 LONG = Counts(usbtest=64, xl_cycles=10, replugs=50, destroys=20, unbinds=10, rules=1000, fill_mib=64, keys=500)
 # make check: the same paths, often enough to see a fault that is not rare
-SHORT = Counts(usbtest=64, xl_cycles=2, replugs=5, destroys=2, unbinds=2, rules=1000, fill_mib=24, keys=60)
+SHORT = Counts(usbtest=64, xl_cycles=2, replugs=5, destroys=2, unbinds=2, rules=1000, fill_mib=8, keys=60)
