@@ -10,8 +10,12 @@ use crate::{
     Choices,
 };
 use ring::{entries, SharedPage};
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
-use usbback_core::{Index, Returned};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+};
+use usbback_core::{Back, Index, Returned};
 use usbif::{
     Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Submit, URB_ENTRY,
 };
@@ -25,6 +29,8 @@ struct State {
     serial: u64,
     flying: Vec<(Index, u64)>,
     running: Vec<Running>,
+    /// Slots whose URBs have come back, in order.
+    landed: VecDeque<Index>,
     returned: Returned<Index, ()>,
 }
 
@@ -33,7 +39,8 @@ struct Usb(Rc<RefCell<State>>);
 
 impl State {
     fn land(&mut self, slot: Index) {
-        assert!(self.returned.urb(slot, slot).is_none(), "two URBs");
+        assert!(self.returned.urb(slot).is_none(), "more URBs than slots");
+        self.landed.push_back(slot);
     }
 
     fn take_back(&mut self, which: impl Fn(Index, u64) -> bool) {
@@ -78,8 +85,13 @@ impl Host for Usb {
         state.running.push(running);
     }
 
-    fn returned(&self) -> Returned<Index, ()> {
-        self.0.borrow_mut().returned.take()
+    fn back(&self) -> Option<Back<Index, ()>> {
+        let mut state = self.0.borrow_mut();
+        let back = state.returned.pop();
+        if let Some(Back::Urb(slot)) = back {
+            assert_eq!(state.landed.pop_front(), Some(slot), "out of order");
+        }
+        back
     }
 }
 
@@ -154,6 +166,7 @@ impl World {
             serial: 0,
             flying: vec![],
             running: vec![],
+            landed: VecDeque::new(),
             returned: Returned::nothing(),
         })));
         Self {

@@ -4,7 +4,7 @@
 //! `usbback/engine.rs` does, on a [`Host`] instead of a kernel.
 
 use ring::{BackRing, SharedPage};
-use usbback_core::{Ended, Index, Operation, Port, Returned, Slots, Verdict, SLOTS};
+use usbback_core::{Back, Ended, Index, Operation, Port, Slots, Verdict, SLOTS};
 use usbif::{PortNumber, Request, Response, Status, Submit, MAX_PORTS, URB_ENTRY};
 
 /// What is around the worker.
@@ -12,14 +12,14 @@ pub trait Host {
     /// Serial of the device on a port.
     fn attached(&self, port: PortNumber) -> Option<u64>;
     /// Sends the request in a slot to the device with that serial; false: it is
-    /// not there any more. It comes back through [`Host::returned`].
+    /// not there any more. It comes back through [`Host::back`].
     fn submit(&self, slot: Index, port: PortNumber, serial: u64) -> bool;
     /// Asks for it to come back early.
     fn unlink(&self, slot: Index);
     /// Has the USB core do something, one at a time for each device.
     fn run(&self, running: Running);
-    /// Takes what has come back.
-    fn returned(&self) -> Returned<Index, ()>;
+    /// Takes one thing that has come back.
+    fn back(&self) -> Option<Back<Index, ()>>;
 }
 
 /// An operation that somebody runs.
@@ -82,14 +82,15 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
     /// A turn, which takes at most `budget` requests. True: there is more.
     pub fn turn(&mut self, budget: usize) -> bool {
         self.look_at_ports();
-        let (urbs, operations) = self.host.returned().split();
-        for slot in urbs {
-            let flight = self.end(slot, Status::Ok);
-            assert_eq!(flight.stage, Stage::Flying);
-            self.go_on(flight.port);
-        }
-        for ended in operations {
-            self.finish(ended);
+        while let Some(back) = self.host.back() {
+            match back {
+                Back::Urb(slot) => {
+                    let flight = self.end(slot, Status::Ok);
+                    assert_eq!(flight.stage, Stage::Flying);
+                    self.go_on(flight.port);
+                }
+                Back::Operation(ended) => self.finish(ended),
+            }
         }
         let mut more = true;
         for _ in 0..budget {

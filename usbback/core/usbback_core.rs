@@ -32,7 +32,7 @@ pub use dialect::{Dialect, Incomplete, References};
 pub use events::Events;
 pub use interfaces::Interfaces;
 pub use port::{Guest, Port, Verdict};
-pub use returned::{Ended, Returned};
+pub use returned::{Back, Ended, Returned};
 pub use rule::{admit, BadRule, Rule, Taken, Target, DOMID_FIRST_RESERVED};
 pub use slots::{Index, NoSlot, Slots, SLOTS};
 pub use speed::{unfit, HostSpeed, Unfit, Version};

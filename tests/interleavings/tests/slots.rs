@@ -23,7 +23,7 @@ use loom::{
 };
 use ring::SharedPage;
 use std::{collections::BTreeMap, sync::Arc};
-use usbback_core::{Index, Returned};
+use usbback_core::{Back, Index, Returned};
 use usbif::{
     Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Submit, URB_ENTRY,
 };
@@ -94,8 +94,8 @@ impl Host for Usb {
         self.0.asked[place].notify();
     }
 
-    fn returned(&self) -> Returned<Index, ()> {
-        self.0.returned.lock().unwrap().take()
+    fn back(&self) -> Option<Back<Index, ()>> {
+        self.0.returned.lock().unwrap().pop()
     }
 }
 
@@ -134,8 +134,8 @@ impl Usb {
             drop(gate);
         }
         let slot = Index::new(slot).unwrap();
-        let two = self.0.returned.lock().unwrap().urb(slot, slot);
-        assert!(two.is_none(), "two URBs");
+        let lost = self.0.returned.lock().unwrap().urb(slot);
+        assert!(lost.is_none(), "more URBs than slots");
         self.look();
         if self.0.mistake == Mistake::Twice {
             self.0.gates[slot.get()].lock().unwrap().take();
