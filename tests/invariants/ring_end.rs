@@ -38,28 +38,31 @@ impl World<'_> {
 
     /// The far end does something, or nothing.
     fn far_end(&mut self) {
-        let choices = &mut self.choices;
-        let Ok(what) = choices.arbitrary::<u8>() else {
+        if self.choices.is_empty() {
             return;
+        }
+        let what: u8 = self.choices.arbitrary().unwrap_or(0);
+        let index = usize::from(what & 3) * 4;
+        let word = self.word(index);
+        let choices = &mut self.choices;
+        let mut put = |value: u32| {
+            self.memory[index..index + 4].copy_from_slice(&value.to_le_bytes());
         };
-        let index = usize::from(what >> 4 & 3) * 4;
-        match what & 0x0f {
-            // Moves an index, a little or far, forwards or back.
-            0..=3 => {
+        match what {
+            // Mostly it is busy elsewhere, or behaves: else nothing happens after
+            // the first impossible index.
+            0..=215 => {}
+            216..=247 => put(word.wrapping_add(u32::from(what >> 2 & 7))),
+            248..=250 => {
                 let step: i8 = choices.arbitrary().unwrap_or(0);
-                let value = self.word(index).wrapping_add_signed(step.into());
-                self.memory[index..index + 4].copy_from_slice(&value.to_le_bytes());
+                put(word.wrapping_add_signed(step.into()));
             }
-            4 => {
-                let value: u32 = choices.arbitrary().unwrap_or(0);
-                self.memory[index..index + 4].copy_from_slice(&value.to_le_bytes());
-            }
+            251 => put(choices.arbitrary().unwrap_or(0)),
             // Rewrites anything.
-            5 => {
+            252..=255 => {
                 let at = usize::from(choices.arbitrary::<u16>().unwrap_or(0)) % PAGE_SIZE;
                 self.memory[at] = choices.arbitrary().unwrap_or(0);
             }
-            _ => {}
         }
     }
 }
