@@ -10,7 +10,7 @@
 
 use crate::{page::Page, Choices};
 use ring::{entries, FrontRing, SharedPage};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use usbfront_core::{
     Answer, Endpoint, EndpointId, Finished, Job, JobId, NoMemory, Scheduler, Shape, Table,
     Transfer, Work, SLOTS,
@@ -68,7 +68,9 @@ pub struct World {
     count: u32,
     /// On the ring or beyond, by id.
     out: HashMap<u16, Has>,
-    /// Of those, what the backend has taken off the ring.
+    /// The ids that were used last.
+    recent: VecDeque<u16>,
+    /// Of those on the ring, what the backend has taken off it.
     held: Vec<u16>,
     halted: bool,
 }
@@ -88,6 +90,7 @@ impl World {
             given: HashSet::new(),
             count: 0,
             out: HashMap::new(),
+            recent: VecDeque::new(),
             held: vec![],
             halted: false,
         }
@@ -229,7 +232,14 @@ impl World {
 
     fn put(&mut self, request: &Request, has: Has) {
         self.ring.push(&request.encode()).expect("no room");
-        assert!(self.out.insert(request.id(), has).is_none(), "id reused");
+        let id = request.id();
+        assert!(self.out.insert(id, has).is_none(), "id in flight twice");
+        // An answer that comes late or twice must not be another request's.
+        assert!(!self.recent.contains(&id), "id used again soon");
+        self.recent.push_back(id);
+        if self.recent.len() > 64 {
+            self.recent.pop_front();
+        }
         assert!(self.out.len() <= SLOTS);
     }
 

@@ -65,7 +65,11 @@ pub fn any(bytes: &[u8]) {
         let (offset, length) = if kind & 2 == 0 {
             (0, 4096)
         } else {
-            let offset = choices.int_in_range(0..=4095).unwrap_or(0);
+            // The first bytes of a page are as suspect as any.
+            let offset = match kind & 4 {
+                0 => 0,
+                _ => choices.int_in_range(0..=4095).unwrap_or(0),
+            };
             (offset, choices.int_in_range(1..=4096 - offset).unwrap_or(1))
         };
         fragments.push(Fragment {
