@@ -79,6 +79,9 @@ impl kernel::fmt::Display for Broken {
             Broken::Lie(Lie::Length(id)) => {
                 write!(f, "answer to request {id} with more data than fits")
             }
+            Broken::Lie(Lie::Packet(id)) => {
+                write!(f, "answer to request {id} with other packets than it has")
+            }
             Broken::StillMapped => write!(f, "page still mapped after its answer"),
             Broken::NoPort(port) => write!(f, "connection on port {port}, which is not there"),
             Broken::Silent => write!(f, "no answer to an unlink"),
@@ -183,7 +186,7 @@ impl State {
         match prepare(&mut link.memory, urb, &piece, self.trusted) {
             Ok((entry, length)) => {
                 link.urb_ring.push(&entry).map_err(|_| Broken::Bug)?;
-                self.scheduler.sent(&piece, length);
+                self.scheduler.sent(&piece, length, length);
                 Ok(Some(None))
             }
             Err(error) => {

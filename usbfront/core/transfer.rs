@@ -8,8 +8,8 @@
 //! the last ends in a short packet. IN pieces go out one at a time: the device
 //! may end the transfer with any of them, and a piece that is already queued
 //! would then swallow what follows, such as the status phase of mass storage.
-//! OUT pieces may follow each other. Control and isochronous transfers are never
-//! cut.
+//! OUT pieces may follow each other. Control transfers are never cut.
+//! Isochronous ones are cut between packets, and their pieces follow each other.
 
 use usbif::{Direction, MAX_TRANSFER};
 
@@ -23,11 +23,14 @@ pub enum Shape {
     Control,
     /// Bulk or interrupt: a stream of packets that may be cut.
     Stream,
-    /// Isochronous: one request.
+    /// Isochronous: a row of packets that may be cut.
     Isochronous,
 }
 
 /// The transfer of one URB.
+///
+/// Its length, and places and lengths of its pieces, are in bytes; those of an
+/// isochronous transfer in packets. What has been moved is in bytes always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
     shape: Shape,
@@ -40,7 +43,7 @@ pub struct Transfer {
     in_flight: u8,
     length: u32,
     max_packet: u32,
-    /// First byte that has not been sent.
+    /// First byte, or packet, that has not been sent.
     next: u32,
     /// Bytes moved before the end.
     moved: u32,
@@ -49,7 +52,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// A transfer of `length` bytes.
+    /// A transfer of `length` bytes, or packets.
     #[must_use]
     pub const fn new(shape: Shape, direction: Direction, length: u32, max_packet: u16) -> Self {
         Self {
@@ -132,7 +135,7 @@ impl Transfer {
         self.moved
     }
 
-    /// First byte and most bytes of the piece that may be sent now; `None` when
+    /// Place and greatest length of the piece that may be sent now; `None` when
     /// nothing is left or an answer has to come first.
     #[must_use]
     pub fn next_piece(&self) -> Option<(u32, u32)> {
@@ -148,7 +151,7 @@ impl Transfer {
         Some((self.next, limit))
     }
 
-    /// Length of the piece when only `fits` bytes of it fit into a request: a
+    /// Length of the piece when only `fits` of it fits into a request: bytes in a
     /// multiple of the packet size, unless it is the last. 0 with data left, or
     /// less than all of what cannot be cut, is `None`: it cannot be sent.
     #[must_use]
@@ -157,10 +160,11 @@ impl Transfer {
         if fits >= left {
             return Some(left);
         }
-        if self.shape != Shape::Stream {
-            return None;
-        }
-        let rest = fits.checked_rem(self.max_packet).unwrap_or(0);
+        let rest = match self.shape {
+            Shape::Control => return None,
+            Shape::Stream => fits.checked_rem(self.max_packet).unwrap_or(0),
+            Shape::Isochronous => 0,
+        };
         Some(fits.saturating_sub(rest)).filter(|&length| length > 0)
     }
 
@@ -175,8 +179,8 @@ impl Transfer {
         }
     }
 
-    /// A piece of `length` bytes was answered: it moved `actual`, at most
-    /// `length`, and ended with `status`.
+    /// A piece of that length was answered: it moved `actual` bytes, no more
+    /// than it has, and ended with `status`.
     pub fn answered(&mut self, length: u32, actual: u32, status: i32) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.end.is_some() {
@@ -215,8 +219,8 @@ impl Transfer {
             return None;
         }
         let status = self.end.unwrap_or(0);
-        let short = self.moved < self.length;
-        if status == 0 && short && self.short_not_ok && self.shape != Shape::Isochronous {
+        let short = self.moved < self.length && self.shape != Shape::Isochronous;
+        if status == 0 && short && self.short_not_ok {
             return Some((-EREMOTEIO, self.moved));
         }
         Some((status, self.moved))

@@ -2,14 +2,6 @@
 
 //! Cutting transfers into pieces, and laying pieces out in pages.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
 use proptest::prelude::*;
 use usbfront_core::*;
 use usbif::{Direction, MAX_SEGMENTS, MAX_TRANSFER};

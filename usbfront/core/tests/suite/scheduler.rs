@@ -3,44 +3,20 @@
 //! The scheduler against a backend that answers in any order, for any sequence
 //! of submissions and unlinks.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
+use crate::table::{scheduler, Tested};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 use usbfront_core::*;
 use usbif::{Direction, Response, Status};
 
-struct Vector<T>(Vec<T>);
-
-impl<T> Table<T> for Vector<T> {
-    fn get(&self, index: u32) -> Option<&T> {
-        self.0.get(index as usize)
-    }
-    fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.0.get_mut(index as usize)
-    }
-    fn push(&mut self, entry: T) -> Result<u32, NoMemory> {
-        self.0.push(entry);
-        Ok(self.0.len() as u32 - 1)
-    }
-    fn count(&self) -> u32 {
-        self.0.len() as u32
-    }
-}
-
-type Tested = Scheduler<u32, Vector<Job<u32>>, Vector<Endpoint>>;
-
-fn scheduler() -> Tested {
-    Scheduler::new(Vector(vec![]), Vector(vec![]))
-}
-
 const MAX_PACKET: u16 = 512;
+/// Endpoint 0 is control, then bulk ones, the last are isochronous; odd ones are
+/// IN.
+const ENDPOINTS: usize = 8;
+const FIRST_ISO: usize = 6;
+/// Bytes of a packet, and packets that a request holds.
+const ISO_PACKET: u32 = 1024;
+const ISO_RUN: u32 = 60;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -61,7 +37,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        3 => (0..6usize, 0..40u32, 0..3u32).prop_map(|(endpoint, pages, odd)| Op::Submit {
+        3 => (0..ENDPOINTS, 0..40u32, 0..3u32).prop_map(|(endpoint, pages, odd)| Op::Submit {
             endpoint,
             pages,
             odd
@@ -79,6 +55,7 @@ enum Sent {
     Piece {
         job: JobId,
         length: u32,
+        bytes: u32,
         number: u32,
     },
     Unlink {
@@ -101,14 +78,16 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut tested = scheduler();
-        let endpoints = (0..6).map(|_| tested.add_endpoint().unwrap()).collect();
+        let endpoints = (0..ENDPOINTS)
+            .map(|_| tested.add_endpoint().unwrap())
+            .collect();
         Self {
             tested,
             endpoints,
             alive: HashMap::new(),
             flying: vec![],
             finished: HashSet::new(),
-            begun: vec![vec![]; 6],
+            begun: vec![vec![]; ENDPOINTS],
             count: 0,
         }
     }
@@ -136,10 +115,17 @@ impl World {
                 }
                 Work::Piece(piece) => {
                     let number = *self.tested.payload(piece.job).unwrap();
-                    let length = piece.transfer.cut(piece.limit).unwrap();
+                    let iso = piece.transfer.shape() == Shape::Isochronous;
+                    let fits = if iso {
+                        piece.limit.min(ISO_RUN)
+                    } else {
+                        piece.limit
+                    };
+                    let length = piece.transfer.cut(fits).unwrap();
+                    let bytes = if iso { length * ISO_PACKET } else { length };
                     let mine =
                         |s: &Sent| matches!(s, Sent::Piece { number: n, .. } if *n == number);
-                    if piece.transfer.direction() == Direction::In {
+                    if piece.transfer.direction() == Direction::In && !iso {
                         assert!(!self.flying.iter().any(|(_, s)| mine(s)));
                     }
                     if piece.offset == 0 && !self.flying.iter().any(|(_, s)| mine(s)) {
@@ -147,13 +133,14 @@ impl World {
                         self.begun[endpoint].push(number);
                     }
                     assert!(!self.flying.iter().any(|(other, _)| *other == piece.id));
-                    self.tested.sent(&piece, length);
+                    self.tested.sent(&piece, length, bytes);
                     let job = piece.job;
                     self.flying.push((
                         piece.id,
                         Sent::Piece {
                             job,
                             length,
+                            bytes,
                             number,
                         },
                     ));
@@ -176,11 +163,11 @@ impl World {
             _ => Status::Shutdown,
         };
         let mut response = Response::plain(id, status);
-        if let Sent::Piece { length, .. } = sent {
+        if let Sent::Piece { bytes, .. } = sent {
             response.actual_length = if share > 100 {
-                length
+                bytes
             } else {
-                length * u32::from(share) / 101
+                bytes * u32::from(share) / 101
             };
         }
         match (self.tested.answer(&response).unwrap(), sent) {
@@ -217,11 +204,10 @@ impl World {
                 pages,
                 odd,
             } => {
-                // Endpoint 0 is control; odd ones are IN.
-                let (shape, length) = if endpoint == 0 {
-                    (Shape::Control, (pages * 4096 + odd).min(65_535))
-                } else {
-                    (Shape::Stream, pages * 4096 + odd)
+                let (shape, length) = match endpoint {
+                    0 => (Shape::Control, (pages * 4096 + odd).min(65_535)),
+                    FIRST_ISO.. => (Shape::Isochronous, pages * 5 + odd + 1),
+                    _ => (Shape::Stream, pages * 4096 + odd),
                 };
                 let direction = if endpoint % 2 == 1 {
                     Direction::In
@@ -330,21 +316,22 @@ fn reads_without_end_leave_room_for_others() {
     let mut flying = 0;
     while let Some(work) = tested.next_work() {
         let Work::Piece(piece) = work else { panic!() };
-        tested.sent(&piece, piece.limit);
+        tested.sent(&piece, piece.limit, piece.limit);
         flying += 1;
     }
-    assert_eq!(flying, 13);
-    // Control transfers still go out, one at a time or two.
+    assert_eq!(flying, 11);
+    // Control transfers still go out, a few at a time.
     let control = tested.add_endpoint().unwrap();
     let setup = Transfer::new(Shape::Control, Direction::In, 18, 64);
     let job = tested.submit(control, setup, 200).unwrap();
-    tested.submit(control, setup, 201).unwrap();
-    tested.submit(control, setup, 202).unwrap();
-    for _ in 0..2 {
+    for n in 201..205 {
+        tested.submit(control, setup, n).unwrap();
+    }
+    for _ in 0..4 {
         let Some(Work::Piece(piece)) = tested.next_work() else {
             panic!()
         };
-        tested.sent(&piece, piece.limit);
+        tested.sent(&piece, piece.limit, piece.limit);
     }
     assert!(tested.next_work().is_none());
     // And so does an unlink, with the ring otherwise full.
@@ -368,7 +355,7 @@ fn an_unlink_without_a_slot_goes_out_with_the_next_answer() {
             panic!()
         };
         assert_eq!(piece.job, entry.0);
-        tested.sent(&piece, 0);
+        tested.sent(&piece, 0, 0);
         entry.1 = piece.id;
     }
     assert!(tested.cancel(sent[3].0).is_none());
@@ -396,7 +383,7 @@ fn lies_are_seen() {
     let Some(Work::Piece(piece)) = tested.next_work() else {
         panic!()
     };
-    tested.sent(&piece, 512);
+    tested.sent(&piece, 512, 512);
     for id in (0..=u16::MAX).filter(|&id| id != piece.id) {
         assert_eq!(
             tested.answer(&Response::plain(id, Status::Ok)),
@@ -406,4 +393,141 @@ fn lies_are_seen() {
     let mut long = Response::plain(piece.id, Status::Ok);
     long.actual_length = 513;
     assert_eq!(tested.answer(&long), Err(Lie::Length(piece.id)));
+}
+
+fn isochronous(direction: Direction, packets: u32) -> Transfer {
+    Transfer::new(Shape::Isochronous, direction, packets, 1)
+}
+
+/// Sends what may go; returns jobs and ids.
+fn send_all(tested: &mut Tested) -> Vec<(u32, u16)> {
+    let mut sent = vec![];
+    while let Some(work) = tested.next_work() {
+        let Work::Piece(piece) = work else { panic!() };
+        tested.sent(&piece, piece.limit, piece.limit * ISO_PACKET);
+        sent.push((*tested.payload(piece.job).unwrap(), piece.id));
+    }
+    sent
+}
+
+#[test]
+fn a_stream_has_all_its_urbs_on_the_ring_in_order() {
+    let mut tested = scheduler();
+    let camera = tested.add_endpoint().unwrap();
+    for n in 0..5 {
+        tested
+            .submit(camera, isochronous(Direction::In, 32), n)
+            .unwrap();
+    }
+    let sent = send_all(&mut tested);
+    assert_eq!(
+        sent.iter().map(|s| s.0).collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4]
+    );
+    // As one comes back and is submitted again, it goes out at once.
+    for (n, (_, id)) in (0..5).zip(sent) {
+        let Ok(Answer::Piece { job, length, .. }) = tested.answer(&Response::plain(id, Status::Ok))
+        else {
+            panic!()
+        };
+        assert_eq!(length, 32);
+        let finished = tested.settle(job, length, 0, 0).unwrap();
+        assert_eq!((finished.payload, finished.status), (n, 0));
+        tested
+            .submit(camera, isochronous(Direction::In, 32), n + 5)
+            .unwrap();
+        assert_eq!(send_all(&mut tested)[0].0, n + 5);
+    }
+}
+
+#[test]
+fn endless_reads_leave_room_for_a_stream() {
+    let mut tested = scheduler();
+    for n in 0..31 {
+        let keys = tested.add_endpoint().unwrap();
+        tested.submit(keys, bulk(Direction::In, 8), n).unwrap();
+    }
+    send_all(&mut tested);
+    let microphone = tested.add_endpoint().unwrap();
+    for n in 100..108 {
+        tested
+            .submit(microphone, isochronous(Direction::In, 8), n)
+            .unwrap();
+    }
+    // One at the device, one behind it.
+    let sent = send_all(&mut tested);
+    assert_eq!(sent.iter().map(|s| s.0).collect::<Vec<_>>(), [100, 101]);
+}
+
+#[test]
+fn streams_share_the_ring() {
+    let mut tested = scheduler();
+    let streams: Vec<_> = (0..2).map(|_| tested.add_endpoint().unwrap()).collect();
+    let mut flying = std::collections::VecDeque::new();
+    // The first has more URBs than the ring holds.
+    for (stream, urbs) in [(0, 20), (1, 4)] {
+        for _ in 0..urbs {
+            let transfer = isochronous(Direction::In, 8);
+            tested
+                .submit(streams[stream], transfer, stream as u32)
+                .unwrap();
+        }
+    }
+    flying.extend(send_all(&mut tested));
+    let mut served = [0; 2];
+    for _ in 0..200 {
+        let (stream, id) = flying.pop_front().unwrap();
+        let Ok(Answer::Piece { job, length, .. }) = tested.answer(&Response::plain(id, Status::Ok))
+        else {
+            panic!()
+        };
+        assert!(tested.settle(job, length, 0, 0).is_some());
+        served[stream as usize] += 1;
+        let transfer = isochronous(Direction::In, 8);
+        tested
+            .submit(streams[stream as usize], transfer, stream)
+            .unwrap();
+        flying.extend(send_all(&mut tested));
+    }
+    assert!(served[1] >= 50, "{served:?}");
+}
+
+#[test]
+fn an_isochronous_urb_waits_for_all_its_pieces() {
+    let mut tested = scheduler();
+    let endpoint = tested.add_endpoint().unwrap();
+    tested
+        .submit(endpoint, isochronous(Direction::In, 100), 1)
+        .unwrap();
+    let mut pieces = vec![];
+    while let Some(Work::Piece(piece)) = tested.next_work() {
+        let length = piece.transfer.cut(piece.limit.min(ISO_RUN)).unwrap();
+        tested.sent(&piece, length, length * ISO_PACKET);
+        pieces.push((piece, length));
+    }
+    let places: Vec<_> = pieces
+        .iter()
+        .map(|(p, length)| (p.offset, *length))
+        .collect();
+    assert_eq!(places, [(0, 60), (60, 40)]);
+    // Bytes may be claimed, not packets.
+    let mut response = Response::plain(pieces[1].0.id, Status::Ok);
+    response.actual_length = 40 * ISO_PACKET + 1;
+    assert!(matches!(tested.answer(&response), Err(Lie::Length(_))));
+    response.actual_length = 40 * ISO_PACKET;
+    assert!(matches!(
+        tested.answer(&response),
+        Ok(Answer::Piece {
+            offset: 60,
+            length: 40,
+            ..
+        })
+    ));
+    let job = pieces[1].0.job;
+    assert!(tested.settle(job, 40, 40 * ISO_PACKET, 0).is_none());
+    let response = Response::plain(pieces[0].0.id, Status::Ok);
+    assert!(tested.answer(&response).is_ok());
+    // Packets that are short do not end it, and are no error.
+    let finished = tested.settle(job, 60, 7, 0).unwrap();
+    assert_eq!((finished.status, finished.actual), (0, 40 * ISO_PACKET + 7));
 }
