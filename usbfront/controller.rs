@@ -4,8 +4,9 @@
 //! the rings.
 
 use crate::{
+    broken::Broken,
     frontend::Frontend,
-    state::{self, Broken, Link, State},
+    state::{self, Link, State},
     transfer,
 };
 use kernel::{
@@ -221,6 +222,7 @@ impl HostController for Controller {
             Ok(transfer) => transfer,
             Err(error) => return Err((error, urb)),
         };
+        urb.use_own_interval();
         let endpoint = match urb.endpoint_key() {
             Some(key) => EndpointId(key.0),
             None => match locked.scheduler.add_endpoint() {

@@ -23,10 +23,26 @@ const _: () = assert!(PAGE_SIZE == usbif::PAGE_SIZE as usize);
 /// The backend has a page mapped that it has just answered for.
 pub(crate) struct StillMapped;
 
-struct Bounce {
+/// A page of our own that the backend has access to.
+pub(crate) struct Bounce {
     // Ends before the page goes.
     grant: Grant,
     page: GrantPage,
+}
+
+impl Bounce {
+    pub(crate) fn page(&self) -> &GrantPage {
+        &self.page
+    }
+
+    /// The first `length` bytes from `offset` on, for a request.
+    pub(crate) fn segment(&self, offset: u16, length: u16) -> Segment {
+        Segment {
+            gref: self.grant.reference(),
+            offset,
+            length,
+        }
+    }
 }
 
 struct SlotMemory {
@@ -69,6 +85,12 @@ impl Memory {
             pool: GrantPool::new(IN_PLACE)?,
             backend,
         })
+    }
+
+    /// The bounce pages of a slot; none if there is no such slot.
+    pub(crate) fn bounce(&self, slot: Slot) -> &[Bounce] {
+        let slot = self.slots.get(slot.index());
+        slot.map_or(&[], |memory| &memory.bounce)
     }
 
     /// Makes the parts of a request accessible to the backend: grants pages,

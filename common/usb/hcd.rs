@@ -23,6 +23,7 @@
 //! by `usb_hcd_poll_rh_status()`, so [`Handle`]'s methods are called without
 //! the lock.
 
+use crate::endpoint::TransferType;
 use crate::hcd_table;
 use crate::hcd_urb::{Key, Urb};
 use core::{mem::ManuallyDrop, ptr, ptr::NonNull};
@@ -144,6 +145,7 @@ impl<'a, T: HostController> Locked<'a, T> {
         // been given back, so it is valid and linked to its endpoint, and its
         // `dev` and bus are. We hold the controller's lock with interrupts off.
         unsafe {
+            count_periodic(hcd_of(raw), raw, -1);
             bindings::usb_hcd_unlink_urb_from_ep(hcd_of(raw), raw);
             (*raw).actual_length = actual;
             // As giveback would: the unlink's status goes before ours.
@@ -217,6 +219,28 @@ unsafe fn hcd_of(urb: *mut bindings::urb) -> *mut bindings::usb_hcd {
     // SAFETY: By this function's contract; a device's bus is the `self` of a
     // `struct usb_hcd`.
     unsafe { kernel::container_of!((*(*urb).dev).bus, bindings::usb_hcd, self_) }
+}
+
+/// Counts a URB of a periodic endpoint in or out, for those who look at how
+/// busy the bus is (`/sys/kernel/debug/usb/devices`).
+///
+/// # Safety
+///
+/// `hcd` and `urb` must be valid, the URB with the controller, whose lock is held.
+pub(crate) unsafe fn count_periodic(
+    hcd: *mut bindings::usb_hcd,
+    urb: *mut bindings::urb,
+    change: kernel::ffi::c_int,
+) {
+    // SAFETY: By this function's contract. The counts are the controller's.
+    unsafe {
+        let count = match TransferType::of(&(*(*urb).ep).desc) {
+            TransferType::Isochronous => &raw mut (*hcd).self_.bandwidth_isoc_reqs,
+            TransferType::Interrupt => &raw mut (*hcd).self_.bandwidth_int_reqs,
+            TransferType::Control | TransferType::Bulk => return,
+        };
+        *count = (*count).wrapping_add(change);
+    }
 }
 
 /// A counted reference to a controller, for what tells the core news. Its

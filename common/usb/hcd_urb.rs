@@ -7,6 +7,9 @@
 //! the module's own data, even a stack. Only whole pages that can be held by a
 //! reference are ever shown to the outside; everything else is copied.
 
+pub use crate::{endpoint::TransferType, hcd_urb_iso::Packet};
+
+use crate::{device::Speed, endpoint::period};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     page::{Page, PAGE_SIZE},
@@ -54,19 +57,6 @@ pub(crate) unsafe fn endpoint_key(ep: *mut bindings::usb_host_endpoint) -> Optio
     Key::from_pointer(unsafe { (*ep).hcpriv })
 }
 
-/// Type of a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransferType {
-    /// Control.
-    Control,
-    /// Isochronous.
-    Isochronous,
-    /// Bulk.
-    Bulk,
-    /// Interrupt.
-    Interrupt,
-}
-
 /// A URB that the core has handed over. It must be given back exactly once,
 /// with [`Locked::give_back`](crate::hcd::Locked::give_back).
 ///
@@ -99,7 +89,11 @@ impl Urb {
         raw
     }
 
-    fn raw(&self) -> &bindings::urb {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::urb {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn raw(&self) -> &bindings::urb {
         // SAFETY: By the type's invariants. Fields that others change
         // (counters, lists) are not read through this reference; they are
         // plain memory of C types.
@@ -135,12 +129,7 @@ impl Urb {
     /// Type of the transfer.
     #[must_use]
     pub fn transfer_type(&self) -> TransferType {
-        match self.descriptor().bmAttributes & 0x03 {
-            0 => TransferType::Control,
-            1 => TransferType::Isochronous,
-            2 => TransferType::Bulk,
-            _ => TransferType::Interrupt,
-        }
+        TransferType::of(self.descriptor())
     }
 
     /// Endpoint number, 0..=15.
@@ -210,10 +199,28 @@ impl Urb {
         self.raw().transfer_buffer_length
     }
 
-    /// Interval between packets, in frames or microframes.
+    /// Interval between packets of a periodic transfer, in frames, or in
+    /// microframes at high speed.
     #[must_use]
     pub fn interval(&self) -> u32 {
         u32::try_from(self.raw().interval).unwrap_or(0)
+    }
+
+    /// Sets the interval to what it will be: the endpoint's own, whatever the
+    /// class driver has asked for, as xHCI does. Nothing happens to a transfer
+    /// that is not periodic.
+    pub fn use_own_interval(&mut self) {
+        let descriptor = self.descriptor();
+        // SAFETY: The device is valid by the type's invariants; its speed does
+        // not change.
+        let speed = Speed::from_raw(unsafe { (*self.raw().dev).speed });
+        let own = period(self.transfer_type(), speed, descriptor.bInterval);
+        // usb_submit_urb() makes a power of two of what it is given.
+        if let Some(exponent) = own.checked_ilog2() {
+            // SAFETY: The URB is valid, and the field ours to change. At most
+            // 2 to the 15th.
+            unsafe { (*self.as_ptr()).interval = 1i32.wrapping_shl(exponent) };
+        }
     }
 
     /// Whether there is a buffer for what is to be moved.

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod hcd;
 mod hcd_table;
 pub mod hcd_urb;
+mod hcd_urb_iso;
 pub mod interface;
 pub mod lock;
 pub mod notify;
