@@ -30,6 +30,7 @@ pub(crate) struct Connection {
     // Dropped by `close` only.
     hcd: Option<Hcd<Controller>>,
     queue: Arc<WorkQueue>,
+    release_queue: Arc<WorkQueue>,
     settings: Settings,
 }
 
@@ -72,7 +73,14 @@ impl Connection {
         let settings = Settings::read(dev, backend)?;
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
         let state = State::new(settings.hub()?, settings.trusted)?;
-        let controller = Controller::new(state, queue.clone(), frontend.clone())?;
+        let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
+        let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
+        let controller = Controller::new(
+            state,
+            queue.clone(),
+            release_queue.clone(),
+            frontend.clone(),
+        )?;
         let usb20 = settings.version == UsbVersion::Usb20;
         let mut hcd = Hcd::new(dev.as_ref(), usb20, controller.clone())?;
         hcd.add()?;
@@ -80,6 +88,7 @@ impl Connection {
             controller,
             hcd: Some(hcd),
             queue,
+            release_queue,
             settings,
         };
         match this.publish(dev) {
@@ -203,6 +212,7 @@ impl Connection {
         // may want.
         drop(self.controller.close());
         self.queue.close();
+        self.release_queue.close();
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct State {
     trusted: bool,
     /// Unlinks without an answer, when the watchdog was set.
     watched: usize,
+    /// URBs that were given back and have not reached the core.
+    returning: u32,
     pub(crate) statistics: Statistics,
 }
 
@@ -86,6 +88,7 @@ impl State {
             down: false,
             trusted,
             watched: 0,
+            returning: 0,
             statistics: Statistics::default(),
         })
     }
@@ -102,6 +105,17 @@ impl State {
     /// Whether URBs cannot be accepted.
     pub(crate) fn is_down(&self) -> bool {
         self.down || self.link.is_none()
+    }
+
+    /// So many URBs that were given back have reached the core.
+    pub(crate) fn gave_back(&mut self, count: u32) {
+        self.returning = self.returning.saturating_sub(count);
+    }
+
+    /// Whether queues that stand still after an error can be let go on when the
+    /// completions that the core knows of have run.
+    pub(crate) fn is_releasable(&self) -> bool {
+        self.returning == 0 && !self.down && self.scheduler.is_releasable()
     }
 
     /// Puts on the ring one request that may go there, if there is one. A URB
@@ -275,6 +289,7 @@ pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Fi
         locked
             .statistics
             .gave_back(finished.status, direction, finished.actual);
+        locked.returning = locked.returning.saturating_add(1);
         locked.give_back(finished.payload, finished.status, finished.actual);
     }
 }

@@ -2,7 +2,8 @@
 
 //! The table of C callbacks (`struct hc_driver`) of a [`HostController`].
 
-use crate::hcd::{count_periodic, HostController, HubAnswer, Locked};
+use crate::hcd::{HostController, HubAnswer, Locked};
+use crate::hcd_locked::count_periodic;
 use crate::hcd_urb::{endpoint_key, Urb};
 use core::{ptr, ptr::NonNull, slice};
 use kernel::{
@@ -152,7 +153,7 @@ impl<T: HostController> Table<T> {
     extern "C" fn urb_enqueue(hcd: Raw, urb: *mut bindings::urb, _flags: bindings::gfp_t) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
-        let result = from_result(|| {
+        from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core hands over a valid URB, and we hold the lock
             // with interrupts off.
@@ -177,15 +178,13 @@ impl<T: HostController> Table<T> {
                     Err(error)
                 }
             }
-        });
-        driver.after();
-        result
+        })
     }
 
     extern "C" fn urb_dequeue(hcd: Raw, urb: *mut bindings::urb, status: Int) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
-        let result = from_result(|| {
+        from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core passes a valid URB, and we hold the lock with
             // interrupts off. It succeeds at most once for a URB that is linked
@@ -198,9 +197,7 @@ impl<T: HostController> Table<T> {
                 driver.dequeue(&mut locked, key);
             }
             Ok(0)
-        });
-        driver.after();
-        result
+        })
     }
 
     extern "C" fn endpoint_disable(hcd: Raw, ep: *mut bindings::usb_host_endpoint) {

@@ -47,6 +47,19 @@ impl<P> Entry for Job<P> {
     }
 }
 
+/// Whether an endpoint's queue moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It does.
+    #[default]
+    Free,
+    /// A URB has failed or was cancelled.
+    Held,
+    /// As [`Held`](Self::Held), and the completions of those URBs are being
+    /// waited for.
+    Leaving,
+}
+
 /// An endpoint, or a free place for one. It is listed while it has something to
 /// send.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,6 +70,7 @@ pub struct Endpoint {
     /// Jobs that are not finished, sent or not.
     pub(crate) jobs: u32,
     pub(crate) in_flight: u8,
+    pub(crate) hold: Hold,
     pub(crate) links: Links,
 }
 

@@ -7,7 +7,7 @@
 //! when a URB comes in and when an answer has freed a slot. How many slots
 //! there must be for whom is said in `share.rs`.
 
-use crate::job::{Endpoint, EndpointId, Finished, Job, JobId};
+use crate::job::{Endpoint, EndpointId, Finished, Hold, Job, JobId};
 use crate::list::{List, Pool};
 use crate::share::reserve;
 use crate::slots::{Flight, Lie, Slots};
@@ -20,13 +20,15 @@ const ESHUTDOWN: i32 = 108;
 
 /// All URBs of one controller.
 pub struct Scheduler<P, J, E> {
-    jobs: Pool<Job<P>, J>,
-    endpoints: Pool<Endpoint, E>,
+    pub(crate) jobs: Pool<Job<P>, J>,
+    pub(crate) endpoints: Pool<Endpoint, E>,
     /// Endpoints that have something to send.
     turn: List,
     /// Jobs whose requests must be unlinked.
     unlink: List,
-    slots: Slots,
+    pub(crate) slots: Slots,
+    /// Endpoints whose queues do not move: see [`Self::begin_release`].
+    pub(crate) held: u32,
 }
 
 impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
@@ -38,6 +40,7 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
             turn: List::EMPTY,
             unlink: List::EMPTY,
             slots: Slots::new(),
+            held: 0,
         }
     }
 
@@ -56,6 +59,9 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
     pub fn remove_endpoint(&mut self, endpoint: EndpointId) -> bool {
         match self.endpoints.get(endpoint.0) {
             Some(place) if place.used && place.jobs == 0 => {
+                if place.hold != Hold::Free {
+                    self.held = self.held.saturating_sub(1);
+                }
                 self.endpoints.release(endpoint.0);
                 true
             }
@@ -139,10 +145,13 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
 
     /// A piece of the endpoint's first waiting job, if it may go out.
     fn piece_of(&mut self, index: u32) -> Option<Piece> {
-        let endpoint = self.endpoints.get(index)?;
+        let endpoint = self.endpoints.get(index).filter(|e| e.hold == Hold::Free)?;
         let job = endpoint.waiting.first()?;
         let transfer = self.jobs.get(job)?.transfer;
         let (offset, limit) = transfer.next_piece()?;
+        if endpoint.in_flight > 0 && self.has_in_flight(index, Transfer::is_strict) {
+            return None;
+        }
         if self.slots.free() <= reserve(transfer.shape(), endpoint.in_flight)? {
             return None;
         }
@@ -241,6 +250,9 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         if !transfer.unsent() {
             self.dequeue(index);
         }
+        if transfer.failed() {
+            self.hold(index);
+        }
         if transfer.ended_early() && self.slots.to_unlink(JobId(index)) {
             self.jobs.get_mut(index)?.unlinking = true;
             self.unlink.append(&mut self.jobs, index);
@@ -314,8 +326,10 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         for index in 0..self.endpoints.count() {
             if let Some(endpoint) = self.endpoints.get_mut(index) {
                 endpoint.in_flight = 0;
+                endpoint.hold = Hold::Free;
             }
         }
+        self.held = 0;
         None
     }
 

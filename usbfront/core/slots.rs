@@ -155,6 +155,14 @@ impl Slots {
         })
     }
 
+    /// The jobs of the pieces in flight.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.entries.iter().filter_map(|entry| match entry.flight {
+            Some(Flight::Piece { job, .. }) => Some(job),
+            _ => None,
+        })
+    }
+
     /// Unlinks and unlinked requests that have not been answered.
     pub(crate) fn unlinking(&self) -> usize {
         let waiting = |entry: &&Entry| match entry.flight {

@@ -45,9 +45,11 @@ pub struct Transfer {
     max_packet: u32,
     /// First byte, or packet, that has not been sent.
     next: u32,
-    /// Bytes moved before the end.
+    /// Bytes moved, without a gap.
     moved: u32,
-    /// Why it has ended; later answers do not count.
+    /// A piece has moved less than it has: what later ones move does not follow.
+    gap: bool,
+    /// Why it has ended.
     end: Option<i32>,
 }
 
@@ -71,6 +73,7 @@ impl Transfer {
             },
             next: 0,
             moved: 0,
+            gap: false,
             end: None,
         }
     }
@@ -183,14 +186,20 @@ impl Transfer {
     /// than it has, and ended with `status`.
     pub fn answered(&mut self, length: u32, actual: u32, status: i32) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if self.end.is_some() {
-            return;
+        // Also of a transfer that was cancelled: what the device has sent by
+        // then is the caller's.
+        if !self.gap {
+            self.moved = self.moved.saturating_add(actual);
         }
-        self.moved = self.moved.saturating_add(actual);
+        // Each isochronous packet says itself how it went.
+        let short = actual < length && self.shape != Shape::Isochronous;
+        self.gap |= short;
         if status != 0 {
-            self.end = Some(status);
-        } else if actual < length && self.shape == Shape::Stream {
-            self.end = Some(0);
+            self.fail(status);
+        } else if short && self.short_not_ok {
+            self.fail(-EREMOTEIO);
+        } else if short {
+            self.fail(0);
         }
     }
 
@@ -203,6 +212,19 @@ impl Transfer {
     /// It cannot go on, for a reason of our own.
     pub fn fail(&mut self, status: i32) {
         self.end.get_or_insert(status);
+    }
+
+    /// Whether it has failed or was cancelled, finished or not.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.end.is_some_and(|status| status != 0)
+    }
+
+    /// Whether a piece in flight may not be followed by another URB's before it
+    /// has been answered in full: that URB is to have what comes after.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.short_not_ok && self.shape == Shape::Stream && self.direction == Direction::In
     }
 
     /// Whether it has ended although requests are in flight, which then have to
@@ -218,11 +240,6 @@ impl Transfer {
         if self.in_flight > 0 || self.unsent() {
             return None;
         }
-        let status = self.end.unwrap_or(0);
-        let short = self.moved < self.length && self.shape != Shape::Isochronous;
-        if status == 0 && short && self.short_not_ok {
-            return Some((-EREMOTEIO, self.moved));
-        }
-        Some((status, self.moved))
+        Some((self.end.unwrap_or(0), self.moved))
     }
 }

@@ -20,6 +20,7 @@
     )
 )]
 
+mod hold;
 mod job;
 mod lifecycle;
 mod list;

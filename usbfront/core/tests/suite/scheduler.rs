@@ -26,6 +26,8 @@ enum Op {
         odd: u32,
     },
     Cancel(usize),
+    /// The completions of all that was given back have run.
+    Completed,
     /// Answers the request at that place, with that share of its length and
     /// that status.
     Answer {
@@ -43,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
             odd
         }),
         1 => any::<usize>().prop_map(Op::Cancel),
+        1 => Just(Op::Completed),
         4 => (any::<usize>(), any::<u8>(), any::<u8>()).prop_map(|(which, share, status)| {
             Op::Answer { which, share, status }
         }),
@@ -70,6 +73,8 @@ struct World {
     alive: HashMap<u32, (JobId, usize)>,
     flying: Vec<(u16, Sent)>,
     finished: HashSet<u32>,
+    /// Endpoints on which a URB failed whose completion has not run.
+    stopped: HashSet<usize>,
     /// Order of first pieces on each endpoint.
     begun: Vec<Vec<u32>>,
     count: u32,
@@ -87,6 +92,7 @@ impl World {
             alive: HashMap::new(),
             flying: vec![],
             finished: HashSet::new(),
+            stopped: HashSet::new(),
             begun: vec![vec![]; ENDPOINTS],
             count: 0,
         }
@@ -94,7 +100,10 @@ impl World {
 
     fn finish(&mut self, finished: Option<Finished<u32>>) {
         let Some(finished) = finished else { return };
-        assert!(self.alive.remove(&finished.payload).is_some());
+        let (_, endpoint) = self.alive.remove(&finished.payload).unwrap();
+        if finished.status != 0 && endpoint < FIRST_ISO {
+            self.stopped.insert(endpoint);
+        }
         assert!(self.finished.insert(finished.payload), "given back twice");
         let number = finished.payload;
         assert!(
@@ -115,6 +124,7 @@ impl World {
                 }
                 Work::Piece(piece) => {
                     let number = *self.tested.payload(piece.job).unwrap();
+                    assert!(!self.stopped.contains(&self.alive[&number].1));
                     let iso = piece.transfer.shape() == Shape::Isochronous;
                     let fits = if iso {
                         piece.limit.min(ISO_RUN)
@@ -239,8 +249,17 @@ impl World {
                 share,
                 status,
             } => self.answer(which, share, status),
+            Op::Completed => self.completed(),
         }
         self.pump();
+    }
+
+    fn completed(&mut self) {
+        if self.tested.is_releasable() {
+            self.tested.begin_release();
+            self.tested.release();
+        }
+        self.stopped.clear();
     }
 }
 
@@ -253,12 +272,14 @@ proptest! {
         }
         // A backend that answers everything: all must come back.
         for _ in 0..20_000 {
+            world.completed();
+            world.pump();
             if world.flying.is_empty() {
                 break;
             }
             world.answer(0, 255, 0);
-            world.pump();
         }
+        prop_assert!(!world.tested.is_releasable());
         prop_assert!(world.flying.is_empty());
         prop_assert!(world.alive.is_empty());
         prop_assert_eq!(world.finished.len() as u32, world.count);
@@ -530,4 +551,117 @@ fn an_isochronous_urb_waits_for_all_its_pieces() {
     // Packets that are short do not end it, and are no error.
     let finished = tested.settle(job, 60, 7, 0).unwrap();
     assert_eq!((finished.status, finished.actual), (0, 40 * ISO_PACKET + 7));
+}
+
+/// Answers a piece; returns what became of its job.
+fn answer(tested: &mut Tested, id: u16, actual: u32, status: Status) -> Option<Finished<u32>> {
+    let mut response = Response::plain(id, status);
+    response.actual_length = actual;
+    let Ok(Answer::Piece { job, length, .. }) = tested.answer(&response) else {
+        panic!()
+    };
+    tested.settle(job, length, actual, status.errno())
+}
+
+/// Sends what may go, bytes as they are; returns jobs and ids.
+fn send_bytes(tested: &mut Tested) -> Vec<(u32, u16)> {
+    let mut sent = vec![];
+    while let Some(Work::Piece(piece)) = tested.next_work() {
+        tested.sent(&piece, piece.limit, piece.limit);
+        sent.push((*tested.payload(piece.job).unwrap(), piece.id));
+    }
+    sent
+}
+
+#[test]
+fn after_an_error_a_queue_waits_for_the_completion() {
+    let mut tested = scheduler();
+    let endpoint = tested.add_endpoint().unwrap();
+    let other = tested.add_endpoint().unwrap();
+    for n in 0..6 {
+        tested
+            .submit(endpoint, bulk(Direction::Out, 64), n)
+            .unwrap();
+    }
+    let sent = send_bytes(&mut tested);
+    assert_eq!(sent.len(), 4);
+    assert!(!tested.is_releasable());
+    assert!(answer(&mut tested, sent[0].1, 0, Status::Stall).is_some());
+    assert!(send_bytes(&mut tested).is_empty(), "stopped");
+    tested.submit(other, bulk(Direction::Out, 64), 10).unwrap();
+    assert_eq!(send_bytes(&mut tested).len(), 1, "others are not");
+
+    assert!(tested.is_releasable());
+    tested.begin_release();
+    assert!(!tested.is_releasable());
+    // Another one fails before the completions have run.
+    assert!(answer(&mut tested, sent[1].1, 0, Status::Stall).is_some());
+    tested.release();
+    assert!(send_bytes(&mut tested).is_empty());
+    assert!(tested.is_releasable());
+    tested.begin_release();
+    assert!(send_bytes(&mut tested).is_empty());
+    tested.release();
+    assert!(!tested.is_releasable());
+    let next = send_bytes(&mut tested);
+    assert_eq!(next.iter().map(|s| s.0).collect::<Vec<_>>(), [4, 5]);
+}
+
+#[test]
+fn a_queue_waits_for_what_is_being_unlinked() {
+    let mut tested = scheduler();
+    let endpoint = tested.add_endpoint().unwrap();
+    let first = tested.submit(endpoint, bulk(Direction::In, 64), 0).unwrap();
+    let sent = send_bytes(&mut tested);
+    assert!(tested.cancel(first).is_none());
+    tested.submit(endpoint, bulk(Direction::In, 64), 1).unwrap();
+    assert!(!tested.is_releasable(), "it is still at the device");
+    assert!(matches!(tested.next_work(), Some(Work::Unlink { .. })));
+    assert!(tested.next_work().is_none());
+    // What had come in before is the caller's.
+    let finished = answer(&mut tested, sent[0].1, 13, Status::Shutdown).unwrap();
+    assert_eq!((finished.status, finished.actual), (-104, 13));
+    assert!(tested.next_work().is_none());
+    assert!(tested.is_releasable());
+    tested.begin_release();
+    tested.release();
+    assert_eq!(send_bytes(&mut tested)[0].0, 1);
+}
+
+/// With URB_SHORT_NOT_OK what follows in the stream is not the next URB's.
+#[test]
+fn a_read_that_must_not_be_short_is_not_overtaken() {
+    let mut tested = scheduler();
+    let endpoint = tested.add_endpoint().unwrap();
+    let strict = bulk(Direction::In, 512).short_not_ok(true);
+    for n in 0..3 {
+        tested.submit(endpoint, strict, n).unwrap();
+    }
+    let sent = send_bytes(&mut tested);
+    assert_eq!(sent.len(), 1);
+    assert!(answer(&mut tested, sent[0].1, 512, Status::Ok).is_some());
+    let sent = send_bytes(&mut tested);
+    assert_eq!(sent[0].0, 1);
+    let finished = answer(&mut tested, sent[0].1, 100, Status::Ok).unwrap();
+    assert_eq!((finished.status, finished.actual), (-121, 100));
+    assert!(send_bytes(&mut tested).is_empty());
+    assert!(tested.is_releasable());
+}
+
+#[test]
+fn a_stream_goes_on_after_errors() {
+    let mut tested = scheduler();
+    let camera = tested.add_endpoint().unwrap();
+    for n in 0..3 {
+        tested
+            .submit(camera, isochronous(Direction::In, 8), n)
+            .unwrap();
+    }
+    let sent = send_all(&mut tested);
+    assert!(answer(&mut tested, sent[0].1, 0, Status::IoError).is_some());
+    tested
+        .submit(camera, isochronous(Direction::In, 8), 3)
+        .unwrap();
+    assert_eq!(send_all(&mut tested)[0].0, 3);
+    assert!(!tested.is_releasable());
 }

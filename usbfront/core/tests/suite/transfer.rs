@@ -157,3 +157,33 @@ fn control_is_never_cut() {
     assert_eq!(transfer.cut(61_440), None);
     assert_eq!(transfer.cut(65_536), Some(65_535));
 }
+
+#[test]
+fn what_was_moved_before_a_cancel_counts() {
+    let mut input = Transfer::new(Shape::Stream, Direction::In, 200_000, 512);
+    input.sent(65_536);
+    input.answered(65_536, 65_536, 0);
+    input.sent(65_536);
+    input.cancel();
+    input.answered(65_536, 1000, -108);
+    assert_eq!(input.finished(), Some((-104, 66_536)));
+    // Of pieces that follow each other, those up to the first that is not whole.
+    let mut output = Transfer::new(Shape::Stream, Direction::Out, 200_000, 512);
+    output.sent(65_536);
+    output.sent(65_536);
+    output.cancel();
+    output.answered(65_536, 512, -108);
+    output.answered(65_536, 512, -108);
+    assert_eq!(output.finished(), Some((-104, 512)));
+}
+
+#[test]
+fn a_short_control_transfer_is_an_error_only_where_it_is_said_to_be() {
+    for (strict, status) in [(false, 0), (true, -121)] {
+        let mut transfer =
+            Transfer::new(Shape::Control, Direction::In, 255, 64).short_not_ok(strict);
+        transfer.sent(255);
+        transfer.answered(255, 18, 0);
+        assert_eq!(transfer.finished(), Some((status, 18)));
+    }
+}
