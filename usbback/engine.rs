@@ -201,6 +201,13 @@ impl Engine {
                 self.answer(&Response::plain(id, Status::Ok));
             }
             Ok(Request::Submit(submit)) => self.accept(connection, &submit),
+            Ok(Request::Indirect(indirect)) => match self.copier.complete(&indirect) {
+                Ok(submit) => self.accept(connection, &submit),
+                Err(Unfit(reason)) => {
+                    bad_request(connection, reason);
+                    self.answer(&Response::plain(indirect.submit().id, Status::Invalid));
+                }
+            },
         }
     }
 

@@ -13,12 +13,14 @@ use kernel::page::Page;
 use kernel::prelude::*;
 use usb::urb::{Transfer, TransferKind, Urb};
 use usbback_core::{joined, pieces, Piece};
-use usbif::{iso_status, Direction, IsoDescriptor, Kind, Response, Segments, Status, Submit};
+use usbif::{
+    iso_status, Direction, Indirect, IsoDescriptor, Kind, Response, Segments, Status, Submit,
+};
 use xen::grant_copy::{CopyBatch, CopyRoom, Failed, Foreign};
 use xen::pages::{copy_in, copy_out};
 use xen::DomId;
 
-/// Copies of one batch: 16 segments in 16 pages are at most 31 pieces, but each
+/// Copies of one batch: 32 segments in 32 pages are at most 63 pieces, but each
 /// isochronous packet that is not full begins a new one.
 const ROOM: usize = 128;
 
@@ -64,6 +66,30 @@ impl Copier {
             room: CopyRoom::new()?,
             descriptors: Page::alloc_page(GFP_KERNEL)?,
         })
+    }
+
+    /// Fetches the segments of an indirect request.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; it is to be answered as invalid.
+    pub(crate) fn complete(&mut self, indirect: &Indirect) -> core::result::Result<Submit, Unfit> {
+        let list = indirect.list();
+        let from = Foreign {
+            gref: list.gref,
+            offset: list.offset,
+        };
+        let mut batch = self.room.batch(self.domain);
+        batch
+            .read(from, &self.descriptors, 0, list.length)
+            .map_err(Broken::from)?;
+        batch.run().map_err(Broken::from)?;
+        // Out of the guest's reach: checked and used as it is.
+        let mut bytes = [0; Indirect::LIST];
+        copy_out(&self.descriptors, 0, &mut bytes).map_err(Broken::from)?;
+        indirect
+            .complete(&bytes)
+            .map_err(|refused| Unfit(refused.reason))
     }
 
     /// Before submission: outgoing data, and the packets of an isochronous

@@ -17,7 +17,7 @@ use kernel::str::CString;
 use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
-use usbif::{Speed, Statistics, MAX_PORTS};
+use usbif::{Speed, Statistics, MAX_INDIRECT, MAX_PORTS};
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
 use xen::transaction::while_alive;
@@ -103,6 +103,10 @@ impl Vusb {
             // The C frontend does not start without it.
             while_alive(dev, |store| store.write(nodename, c"usb-ver", c"2"))?;
         }
+        // What a frontend of ours may send.
+        while_alive(dev, |store| {
+            store.write_number(nodename, c"feature-indirect-segments", MAX_INDIRECT as u32)
+        })?;
         let version = Version::new(version.unwrap_or(2)).ok_or(EINVAL)?;
         let name = CString::try_from_fmt(fmt!("vusb-{domid}.{id}"))?;
         let queue = Arc::new(WorkQueue::new(&name, Class::Data)?, GFP_KERNEL)?;

@@ -13,7 +13,7 @@ use kernel::{fmt::Write, prelude::*, sync::Arc};
 use ring::FrontRing;
 use usb::hcd::Hcd;
 use usbfront_core::{RootHub, UsbVersion};
-use usbif::{ConnEvent, Statistics};
+use usbif::{ConnEvent, Statistics, MAX_INDIRECT};
 use xen::{
     evtchn::EventChannel,
     queue::{Class, WorkQueue},
@@ -40,6 +40,8 @@ struct Settings {
     ports: u32,
     version: UsbVersion,
     trusted: bool,
+    /// The backend takes requests of as many segments as we make.
+    indirect: bool,
 }
 
 impl Settings {
@@ -47,10 +49,12 @@ impl Settings {
         let store = Store::DIRECT;
         let version = store.read_optional_number(backend, c"usb-ver")?;
         let trusted = store.read_optional_number(dev.nodename(), c"trusted")?;
+        let segments = store.read_optional_number(backend, c"feature-indirect-segments")?;
         Ok(Self {
             ports: store.read_number(backend, c"num-ports")?,
             version: UsbVersion::from_node(version).ok_or(EINVAL)?,
             trusted: crate::trusted() && trusted != Some(0),
+            indirect: segments.is_some_and(|most| most as usize >= MAX_INDIRECT),
         })
     }
 
@@ -72,7 +76,7 @@ impl Connection {
         let dev = frontend.device();
         let settings = Settings::read(dev, backend)?;
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
-        let state = State::new(settings.hub()?, settings.trusted)?;
+        let state = State::new(settings.hub()?, settings.trusted, settings.indirect)?;
         let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
         let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
         let controller = Controller::new(

@@ -250,7 +250,7 @@ impl HostController for Controller {
         if locked.is_down() {
             return Err((ESHUTDOWN, urb));
         }
-        let transfer = match transfer::describe(&urb) {
+        let transfer = match transfer::describe(&urb, locked.indirect) {
             Ok(transfer) => transfer,
             Err(error) => return Err((error, urb)),
         };

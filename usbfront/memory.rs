@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages that requests carry. Each slot has 16 bounce pages, which the
+//! The pages that requests carry. Each slot has 32 bounce pages, which the
 //! backend may access as long as we are connected and which hold nothing but
 //! what was copied there for it. Whole pages of a URB are granted one by one,
-//! from the request to its answer.
+//! from the request to its answer. One page more has the segments of indirect
+//! requests, each slot's in its own place.
 
 use kernel::{page::PAGE_SIZE, prelude::*};
 use usb::hcd_urb::Urb;
 use usbfront_core::{Plan, Slot, SLOTS};
-use usbif::{Direction, Segment, Segments, MAX_SEGMENTS};
+use usbif::{Direction, Indirect, Request, Segment, Segments, Submit, MAX_INDIRECT, MAX_SEGMENTS};
 use xen::{
     grant::{Access, Grant, GrantPool},
-    pages::GrantPage,
+    pages::{copy_in, GrantPage},
     xenbus::Device,
     DomId,
 };
 
-/// Numbers for pages in place: 16 requests of 16 pages.
-const IN_PLACE: u16 = (SLOTS * MAX_SEGMENTS) as u16;
+/// Numbers for pages in place: 16 requests of 32 pages.
+const IN_PLACE: u16 = (SLOTS * MAX_INDIRECT) as u16;
+const _: () = assert!(SLOTS * Indirect::LIST <= PAGE_SIZE);
 const _: () = assert!(PAGE_SIZE == usbif::PAGE_SIZE as usize);
 
 /// The backend has a page mapped that it has just answered for.
@@ -31,6 +33,12 @@ pub(crate) struct Bounce {
 }
 
 impl Bounce {
+    fn new(backend: DomId, access: Access) -> Result<Self> {
+        let page = GrantPage::zeroed()?;
+        let grant = Grant::new(backend, page.hold()?, access)?;
+        Ok(Self { grant, page })
+    }
+
     pub(crate) fn page(&self) -> &GrantPage {
         &self.page
     }
@@ -48,33 +56,32 @@ impl Bounce {
 struct SlotMemory {
     bounce: KVec<Bounce>,
     /// Pages of the URB, by number of the part.
-    in_place: [Option<Grant>; MAX_SEGMENTS],
+    in_place: [Option<Grant>; MAX_INDIRECT],
     plan: Plan,
 }
 
 /// All slots' pages.
 pub(crate) struct Memory {
     slots: KVec<SlotMemory>,
+    lists: Bounce,
     pool: GrantPool,
     backend: DomId,
 }
 
 impl Memory {
-    /// Allocates and grants the bounce pages: 1 MiB.
+    /// Allocates and grants the bounce pages: 2 MiB.
     pub(crate) fn new(dev: &Device) -> Result<Self> {
         let backend = dev.otherend_id();
         let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
         for _ in 0..SLOTS {
-            let mut bounce = KVec::with_capacity(MAX_SEGMENTS, GFP_KERNEL)?;
-            for _ in 0..MAX_SEGMENTS {
-                let page = GrantPage::zeroed()?;
-                let grant = Grant::new(backend, page.hold()?, Access::ReadWrite)?;
-                bounce.push(Bounce { grant, page }, GFP_KERNEL)?;
+            let mut bounce = KVec::with_capacity(MAX_INDIRECT, GFP_KERNEL)?;
+            for _ in 0..MAX_INDIRECT {
+                bounce.push(Bounce::new(backend, Access::ReadWrite)?, GFP_KERNEL)?;
             }
             slots.push(
                 SlotMemory {
                     bounce,
-                    in_place: [const { None }; MAX_SEGMENTS],
+                    in_place: [const { None }; MAX_INDIRECT],
                     plan: Plan::default(),
                 },
                 GFP_KERNEL,
@@ -82,6 +89,7 @@ impl Memory {
         }
         Ok(Self {
             slots,
+            lists: Bounce::new(backend, Access::ReadOnly)?,
             pool: GrantPool::new(IN_PLACE)?,
             backend,
         })
@@ -91,6 +99,26 @@ impl Memory {
     pub(crate) fn bounce(&self, slot: Slot) -> &[Bounce] {
         let slot = self.slots.get(slot.index());
         slot.map_or(&[], |memory| &memory.bounce)
+    }
+
+    /// The message for a transfer: one that has more segments than an entry holds
+    /// gets its list written.
+    ///
+    /// # Errors
+    ///
+    /// None that happens.
+    pub(crate) fn request(&self, slot: Slot, submit: Submit) -> Result<Request> {
+        if submit.data.len() <= MAX_SEGMENTS {
+            return Ok(Request::Submit(submit));
+        }
+        let at = slot.index().saturating_mul(Indirect::LIST);
+        // Within the page, see above; the length follows from the segments.
+        let list = self.lists.segment(at as u16, 0);
+        let indirect = Indirect::new(submit, list);
+        let mut bytes = [0; Indirect::LIST];
+        indirect.write_list(&mut bytes);
+        copy_in(self.lists.page(), at, &bytes)?;
+        Ok(Request::Indirect(indirect))
     }
 
     /// Makes the parts of a request accessible to the backend: grants pages,

@@ -28,7 +28,7 @@ use usbif::{
 };
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
-/// Answers taken in without letting go of the lock: each may copy 64 KiB.
+/// Answers taken in without letting go of the lock: each may copy 128 KiB.
 const ANSWERS: u32 = 4;
 /// Connection events likewise.
 const EVENTS: u32 = 32;
@@ -58,6 +58,8 @@ pub(crate) struct State {
     down: bool,
     /// Whole pages may be granted in place.
     trusted: bool,
+    /// The backend takes indirect requests.
+    pub(crate) indirect: bool,
     /// Unlinks without an answer, when the watchdog was set.
     watched: usize,
     /// URBs that were given back and have not reached the core.
@@ -79,7 +81,7 @@ pub(crate) struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(hub: RootHub, trusted: bool) -> Result<Self> {
+    pub(crate) fn new(hub: RootHub, trusted: bool, indirect: bool) -> Result<Self> {
         Ok(Self {
             hub,
             hub_suspended: false,
@@ -87,6 +89,7 @@ impl State {
             link: None,
             down: false,
             trusted,
+            indirect,
             watched: 0,
             returning: 0,
             statistics: Statistics::default(),
@@ -277,7 +280,7 @@ fn prepare(
         (sizes, data, Segments::EMPTY)
     };
     let submit = transfer::request(urb, piece, sizes, data, descriptors)?;
-    Ok((Request::Submit(submit).encode(), sizes))
+    Ok((memory.request(piece.slot, submit)?.encode(), sizes))
 }
 
 pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {

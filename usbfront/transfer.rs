@@ -16,14 +16,15 @@ pub(crate) fn direction(urb: &Urb) -> Direction {
     }
 }
 
-/// Checks a URB and describes its transfer.
+/// Checks a URB and describes its transfer. `indirect`: the backend takes such
+/// requests.
 ///
 /// # Errors
 ///
 /// `EINVAL` no buffer, no setup packet, or packets that leave the buffer;
 /// `EMSGSIZE` a packet that no request can carry; `ENODEV` not behind a port of
 /// ours.
-pub(crate) fn describe(urb: &Urb) -> Result<Transfer> {
+pub(crate) fn describe(urb: &Urb, indirect: bool) -> Result<Transfer> {
     let shape = match urb.transfer_type() {
         TransferType::Control => Shape::Control,
         TransferType::Bulk | TransferType::Interrupt => Shape::Stream,
@@ -40,6 +41,7 @@ pub(crate) fn describe(urb: &Urb) -> Result<Transfer> {
     PortNumber::new(urb.root_port()).ok_or(ENODEV)?;
     Ok(
         Transfer::new(shape, direction(urb), length, urb.max_packet())
+            .indirect(indirect)
             .short_not_ok(urb.short_not_ok())
             .zero_packet(urb.zero_packet()),
     )
@@ -81,12 +83,13 @@ fn fragment(stretch: Stretch<'_>) -> Fragment {
 pub(crate) fn plan(urb: &Urb, piece: &Piece, trusted: bool) -> Result<(Plan, u32)> {
     let lay_out = |trusted| {
         let fragments = urb.stretches(piece.offset).map(fragment);
-        Plan::new(piece.offset, piece.limit, trusted, fragments)
+        let most = piece.transfer.most_segments();
+        Plan::new(piece.offset, piece.limit, most, trusted, fragments)
     };
     let mut plan = lay_out(trusted);
     if plan.total() < piece.limit && piece.transfer.shape() != Shape::Stream {
         // It cannot be cut: the bounce pages, which waste no part of a segment,
-        // hold 64 KiB.
+        // hold 64 KiB in 16.
         plan = lay_out(false);
     }
     let length = piece.transfer.cut(plan.total()).ok_or(E2BIG)?;

@@ -8,12 +8,12 @@
 //! cannot hit one.
 
 use crate::job::JobId;
-use usbif::{Response, MAX_SEGMENTS};
+use usbif::Response;
 
 /// Requests that the ring holds (`XENUSB_URB_RING_SIZE`).
 pub const SLOTS: usize = 16;
 const SLOT_BITS: u32 = 4;
-const _: () = assert!(SLOTS == 1 << SLOT_BITS && MAX_SEGMENTS <= 16);
+const _: () = assert!(SLOTS == 1 << SLOT_BITS);
 
 /// Number of a slot, 0..=15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

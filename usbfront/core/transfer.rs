@@ -3,7 +3,8 @@
 //! How far a URB has got: cutting it into requests that the ring can carry, and
 //! adding up their answers.
 //!
-//! A request carries 16 pages at most. A longer bulk or interrupt transfer is
+//! A request carries 16 pages at most, or 32 to a backend that takes indirect ones.
+//! A longer bulk or interrupt transfer is
 //! cut into pieces that are multiples of wMaxPacketSize, so that no piece but
 //! the last ends in a short packet. IN pieces go out one at a time: the device
 //! may end the transfer with any of them, and a piece that is already queued
@@ -11,7 +12,7 @@
 //! OUT pieces may follow each other. Control transfers are never cut.
 //! Isochronous ones are cut between packets, and their pieces follow each other.
 
-use usbif::{Direction, MAX_TRANSFER};
+use usbif::{Direction, MAX_INDIRECT, MAX_SEGMENTS, PAGE_SIZE};
 
 const EREMOTEIO: i32 = 121;
 const ECONNRESET: i32 = 104;
@@ -42,6 +43,8 @@ pub struct Transfer {
     sent_all: bool,
     in_flight: u8,
     length: u32,
+    /// Most segments of a piece.
+    segments: u8,
     max_packet: u32,
     /// First byte, or packet, that has not been sent.
     next: u32,
@@ -65,6 +68,7 @@ impl Transfer {
             sent_all: false,
             in_flight: 0,
             length,
+            segments: MAX_SEGMENTS as u8,
             // A descriptor of a broken device may say 0.
             max_packet: if max_packet == 0 {
                 1
@@ -76,6 +80,21 @@ impl Transfer {
             gap: false,
             end: None,
         }
+    }
+
+    /// To a backend that takes indirect requests: a stream may have larger pieces.
+    #[must_use]
+    pub const fn indirect(mut self, taken: bool) -> Self {
+        if taken && matches!(self.shape, Shape::Stream) {
+            self.segments = MAX_INDIRECT as u8;
+        }
+        self
+    }
+
+    /// Most segments of a piece.
+    #[must_use]
+    pub const fn most_segments(&self) -> usize {
+        self.segments as usize
     }
 
     /// With URB_SHORT_NOT_OK: ending early is an error.
@@ -148,7 +167,9 @@ impl Transfer {
         }
         let left = self.length.saturating_sub(self.next);
         let limit = match self.shape {
-            Shape::Stream => left.min(MAX_TRANSFER),
+            Shape::Stream => {
+                left.min(u32::from(self.segments).saturating_mul(u32::from(PAGE_SIZE)))
+            }
             Shape::Control | Shape::Isochronous => left,
         };
         Some((self.next, limit))

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use usbfront_core::*;
-use usbif::{Direction, MAX_SEGMENTS, MAX_TRANSFER};
+use usbif::{Direction, MAX_INDIRECT, MAX_SEGMENTS, MAX_TRANSFER};
 
 /// Sends everything and answers it in full, with at most 15 pieces in flight;
 /// returns the pieces.
@@ -43,15 +43,18 @@ proptest! {
         fits in 1024..=MAX_TRANSFER,
         input: bool,
         zero: bool,
+        indirect: bool,
     ) {
         let direction = if input { Direction::In } else { Direction::Out };
         let transfer = Transfer::new(Shape::Stream, direction, length, max_packet)
-            .zero_packet(zero);
-        let pieces = run(transfer, fits);
+            .zero_packet(zero)
+            .indirect(indirect);
+        let most = if indirect { 2 * MAX_TRANSFER } else { MAX_TRANSFER };
+        let pieces = run(transfer, if indirect { 2 * fits } else { fits });
         let mut at = 0;
         for &(offset, piece) in &pieces {
             prop_assert_eq!(offset, at);
-            prop_assert!(piece <= MAX_TRANSFER);
+            prop_assert!(piece <= most);
             at += piece;
             prop_assert!(at == length || piece % u32::from(max_packet) == 0);
         }
@@ -65,7 +68,8 @@ proptest! {
     fn plans_hide_neighbours(
         fragments in prop::collection::vec((0..4096u16, 1..=4096u16, any::<bool>()), 1..60),
         whole in prop::collection::vec(any::<bool>(), 60),
-        limit in 1..=MAX_TRANSFER,
+        limit in 1..=2 * MAX_TRANSFER,
+        most in prop::sample::select(vec![MAX_SEGMENTS, MAX_INDIRECT]),
         trusted: bool,
         start in 0..100_000u32,
     ) {
@@ -79,7 +83,7 @@ proptest! {
             })
             .collect();
         let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
-        let mut plan = Plan::new(start, limit, trusted, fragments.iter().copied());
+        let mut plan = Plan::new(start, limit, most, trusted, fragments.iter().copied());
         let check = |plan: &Plan| {
             let mut at = start;
             for part in plan.parts() {
@@ -101,13 +105,13 @@ proptest! {
                 }
             }
             assert_eq!(plan.total(), at - start);
-            assert!(plan.parts().len() <= MAX_SEGMENTS);
+            assert!(plan.parts().len() <= most);
         };
         check(&plan);
         let total = plan.total();
         prop_assert!(total <= limit.min(available) && total > 0);
-        // Not all fitted: then all sixteen parts are in use.
-        prop_assert!(total == limit.min(available) || plan.parts().len() == MAX_SEGMENTS);
+        // Not all fitted: then all parts are in use.
+        prop_assert!(total == limit.min(available) || plan.parts().len() == most);
         plan.truncate(total / 3);
         check(&plan);
         prop_assert_eq!(plan.total(), total / 3);
@@ -122,6 +126,10 @@ fn mass_storage_request_of_120_kib() {
     assert_eq!(
         run(transfer, MAX_TRANSFER),
         [(0, 65536), (65536, 120 * 1024 - 65536)]
+    );
+    assert_eq!(
+        run(transfer.indirect(true), 2 * MAX_TRANSFER),
+        [(0, 120 * 1024)]
     );
 }
 
