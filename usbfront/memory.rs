@@ -141,10 +141,12 @@ impl Memory {
             Direction::In => Access::ReadWrite,
         };
         let mut segments = Segments::EMPTY;
+        let mut buffer = urb.stretches(0);
         let places = memory.in_place.iter_mut().zip(&memory.bounce);
         for (part, (place, bounce)) in plan.parts().iter().zip(places) {
+            buffer.seek(part.at);
             let page = if part.in_place {
-                urb.hold_page(part.at)
+                buffer.hold_page()
             } else {
                 None
             };
@@ -156,7 +158,7 @@ impl Memory {
                 None => {
                     if direction == Direction::Out {
                         let to = usize::from(part.offset);
-                        urb.copy_to_page(part.at, part.length, &bounce.page, to)?;
+                        buffer.copy_to_page(part.length, &bounce.page, to)?;
                     }
                     bounce.grant.reference()
                 }
@@ -186,6 +188,7 @@ impl Memory {
         };
         let mut result = Ok(());
         let mut left = actual;
+        let mut buffer = urb.stretches(0);
         let places = memory.in_place.iter_mut().zip(&memory.bounce);
         for (part, (place, bounce)) in memory.plan.parts().iter().zip(places) {
             // No more than the part's length, so it fits.
@@ -200,7 +203,8 @@ impl Memory {
             } else if direction == Direction::In && length > 0 {
                 // The buffer was long enough when the part was laid out.
                 let from = usize::from(part.offset);
-                let _ = urb.copy_from_page(part.at, length, &bounce.page, from);
+                buffer.seek(part.at);
+                let _ = buffer.copy_from_page(length, &bounce.page, from);
             }
         }
         memory.plan = Plan::default();

@@ -40,10 +40,12 @@ pub(crate) fn lay_out(
             continue;
         }
         let mut from = packet.offset;
+        let mut buffer = urb.stretches(from);
         for span in spans(place.offset, place.length) {
             let page = pages.get(span.page).ok_or(EINVAL)?.page();
-            urb.copy_to_page(from, span.length, page, span.offset.into())?;
+            buffer.copy_to_page(span.length, page, span.offset.into())?;
             from = from.saturating_add(span.length.into());
+            buffer.seek(from);
         }
     }
     let mut laid = Laid {
@@ -90,11 +92,14 @@ pub(crate) fn collect(
         let outcome = outcome(&asked, &IsoDescriptor::parse(&bytes))?;
         if urb.is_in() {
             let mut to = packet.offset;
+            let mut buffer = urb.stretches(to);
             for span in spans(asked.offset, outcome.actual_length) {
                 let page = pages.get(span.page)?.page();
-                urb.copy_from_page(to, span.length, page, span.offset.into())
+                buffer
+                    .copy_from_page(span.length, page, span.offset.into())
                     .ok()?;
                 to = to.saturating_add(span.length.into());
+                buffer.seek(to);
             }
         }
         urb.set_packet(index, outcome.actual_length, outcome.status);
