@@ -19,8 +19,10 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use ring::{BackRing, Corrupt};
 use usb::urb::{Ticket, Urb};
-use usbback_core::{refused, Index, Port, Slots, Verdict};
-use usbif::{PortNumber, Request, Response, Speed, Status, Submit, URB_ENTRY};
+use usbback_core::{refused, Index, Port, Slots, Verdict, SLOTS};
+use usbif::{
+    Direction, PortNumber, Request, Response, Speed, Statistics, Status, Submit, URB_ENTRY,
+};
 use xen::evtchn::EventChannel;
 use xen::ring_page::MappedRing;
 use xen::DomId;
@@ -41,6 +43,7 @@ pub(crate) struct Engine {
     urbs: KVec<Option<Urb<Connection>>>,
     ports: KVec<Port<Arc<Attachment>>>,
     copier: Copier,
+    statistics: Statistics,
     /// Something was done since the last event was acknowledged.
     worked: bool,
 }
@@ -89,6 +92,7 @@ impl Engine {
                 urbs,
                 ports,
                 copier,
+                statistics: Statistics::default(),
                 worked: false,
             },
             GFP_KERNEL,
@@ -120,12 +124,16 @@ impl Engine {
             self.worked = true;
             self.channel.notify();
         }
-        if more || self.ring.arm()? {
-            return Ok(true);
+        let idle = !more && !self.ring.arm()?;
+        let spurious = idle && !core::mem::take(&mut self.worked);
+        if spurious {
+            self.statistics.spurious();
         }
-        let spurious = !core::mem::take(&mut self.worked);
-        self.channel.eoi(spurious);
-        Ok(false)
+        connection.vusb.count(&self.statistics);
+        if idle {
+            self.channel.eoi(spurious);
+        }
+        Ok(!idle)
     }
 
     fn answer(&mut self, response: &Response) {
@@ -137,6 +145,7 @@ impl Engine {
     fn end(&mut self, slot: Index, status: Status) {
         if let Some((id, _)) = self.slots.remove(slot) {
             self.answer(&Response::plain(id, status));
+            self.statistics.ended(status, Direction::Out, 0);
         }
     }
 
@@ -173,7 +182,7 @@ impl Engine {
                 }
             }
         });
-        for slot in (0..usbback_core::SLOTS).filter_map(Index::new) {
+        for slot in (0..SLOTS).filter_map(Index::new) {
             if lost & 1u16.wrapping_shl(slot.get() as u32) != 0 {
                 self.end(slot, Status::NoDevice);
             }
@@ -213,6 +222,10 @@ impl Engine {
         };
         if let Some(place) = self.submits.get_mut(slot.get()) {
             *place = Some(*submit);
+        }
+        self.statistics.took();
+        if self.slots.used().count() == SLOTS {
+            self.statistics.waited();
         }
         let verdict = match self.port(submit.port) {
             None => Some(Verdict::Answer(slot, Status::NoDevice)),
@@ -316,7 +329,12 @@ impl Engine {
     fn landed(&mut self, connection: &Arc<Connection>, urb: Urb<Connection>) {
         let index = urb.tag();
         let submit = self.submits.get(index).and_then(Option::as_ref);
-        let response = submit.map(|submit| self.copier.give(submit, &urb));
+        let response = submit.map(|submit| {
+            let response = self.copier.give(submit, &urb);
+            let (status, bytes) = (response.status, response.actual_length);
+            self.statistics.ended(status, submit.direction, bytes);
+            response
+        });
         if let Some(place) = self.urbs.get_mut(index) {
             *place = Some(urb);
         }

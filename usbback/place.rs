@@ -45,6 +45,8 @@ pub(crate) struct Place {
 pub(crate) struct Inner {
     /// Our ownership of the port.
     port: Option<HubPort>,
+    /// The other half of the connector.
+    peer: Peer,
     /// The device whose interfaces we have.
     held: Option<Held>,
     /// The guest's port that it is on.
@@ -64,6 +66,15 @@ pub(crate) struct Inner {
     complained: Option<ARef<Device>>,
     /// Why nothing happens has been said.
     said: bool,
+}
+
+/// The port on the other speed's half of the hub that shares the connector.
+enum Peer {
+    /// Not ours, or there is none.
+    Unknown,
+    Reserved(HubPort),
+    /// Somebody else has it, which has been said.
+    Refused,
 }
 
 /// A device of which we have interfaces.
@@ -119,6 +130,7 @@ impl Place {
                 turn <- new_mutex!(()),
                 inner <- new_mutex!(Inner {
                     port: None,
+                    peer: Peer::Unknown,
                     held: None,
                     attached: None,
                     pending: None,
@@ -182,6 +194,7 @@ impl Place {
             self.unreserve();
             return false;
         };
+        self.follow_with_peer();
         let device = Device::find(self.busname.as_bytes());
         let mut lock = device.as_ref().map(|device| device.lock());
         let view = self.view(&stand, lock.as_deref());

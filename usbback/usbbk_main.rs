@@ -32,6 +32,7 @@
 //! 7. a vusb's `link`
 //! 8. a connection's `handles`, then the gate of a URB
 //! 9. a connection's `returned` (interrupts off)
+//! 10. a vusb's `statistics`
 //!
 //! So nobody who holds the rule lock takes a device lock; and callbacks of the
 //! USB core, which hold one, never take a `turn` nor wait for who has one.

@@ -17,7 +17,7 @@ use kernel::str::CString;
 use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
-use usbif::{Speed, MAX_PORTS};
+use usbif::{Speed, Statistics, MAX_PORTS};
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
 use xen::transaction::while_alive;
@@ -51,6 +51,9 @@ pub(crate) struct Vusb {
     pub(crate) control: Mutex<Control>,
     #[pin]
     link: Mutex<Link>,
+    /// What the data worker has counted for the last frontend that connected.
+    #[pin]
+    statistics: Mutex<Statistics>,
     #[pin]
     work: Work<Vusb>,
 }
@@ -127,6 +130,7 @@ impl Vusb {
                     changed: false,
                     connection: None,
                 }),
+                statistics <- new_mutex!(Statistics::default()),
                 work <- new_work!("usbback::vusb"),
             }),
             GFP_KERNEL,
@@ -231,6 +235,11 @@ impl Vusb {
         if let Some(connection) = connection {
             connection.close();
         }
+    }
+
+    /// Shows what has been counted.
+    pub(crate) fn count(&self, statistics: &Statistics) {
+        *self.statistics.lock() = *statistics;
     }
 
     /// After a frontend that cannot be talked to. Not from its data worker's

@@ -12,8 +12,8 @@ use crate::{
 use kernel::{fmt::Write, prelude::*, sync::Arc};
 use ring::FrontRing;
 use usb::hcd::Hcd;
-use usbfront_core::{RootHub, Statistics, UsbVersion};
-use usbif::ConnEvent;
+use usbfront_core::{RootHub, UsbVersion};
+use usbif::{ConnEvent, Statistics};
 use xen::{
     evtchn::EventChannel,
     queue::{Class, WorkQueue},
@@ -30,9 +30,11 @@ pub(crate) struct Connection {
     // Dropped by `close` only.
     hcd: Option<Hcd<Controller>>,
     queue: Arc<WorkQueue>,
+    settings: Settings,
 }
 
 /// What the nodes say.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Settings {
     ports: u32,
     version: UsbVersion,
@@ -71,65 +73,17 @@ impl Connection {
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
         let state = State::new(settings.hub()?, settings.trusted)?;
         let controller = Controller::new(state, queue.clone(), frontend.clone())?;
-
-        let urb_page = RingPage::new(dev)?;
-        let conn_page = RingPage::new(dev)?;
-        let memory = Memory::new(dev)?;
-        let events = Arc::new(Events(controller.clone()), GFP_KERNEL)?;
-        let channel = EventChannel::allocate(dev, c"xen-hcd", events)?;
-        let watchdog = Arc::new(Watchdog(controller.clone()), GFP_KERNEL)?;
-        let watchdog = KBox::pin_init(Timer::new(queue.clone(), watchdog), GFP_KERNEL)?;
-
         let usb20 = settings.version == UsbVersion::Usb20;
         let mut hcd = Hcd::new(dev.as_ref(), usb20, controller.clone())?;
         hcd.add()?;
-
-        let (urb_ref, conn_ref) = (urb_page.reference(), conn_page.reference());
-        let port = channel.port();
-        let mut conn_ring = FrontRing::new(conn_page);
-        // Every entry may carry one event.
-        for id in 0..u16::MAX {
-            if conn_ring.push(&ConnEvent::request(id)).is_err() {
-                break;
-            }
-        }
-        // The backend is not there yet to be notified; it looks when it comes.
-        let _ = conn_ring.publish();
-        controller.open(Link {
-            urb_ring: FrontRing::new(urb_page),
-            conn_ring,
-            memory,
-            channel,
-            watchdog,
-            handle: hcd.handle(),
-        });
         let mut this = Self {
             controller,
             hcd: Some(hcd),
             queue,
+            settings,
         };
-
-        let published = while_alive(dev, |store| {
-            let nodes = dev.nodename();
-            store.write_number(nodes, c"urb-ring-ref", urb_ref)?;
-            // The same, by its name of 2009.
-            store.write_number(nodes, c"ring-ref", urb_ref)?;
-            store.write_number(nodes, c"conn-ring-ref", conn_ref)?;
-            store.write_number(nodes, c"event-channel", port)
-        });
-        match published {
-            Ok(true) => {
-                if let Some(hcd) = &this.hcd {
-                    dev_info!(
-                        dev.as_ref(),
-                        "USB bus {}: {} ports, backend in domain {}\n",
-                        hcd.bus_number(),
-                        settings.ports,
-                        dev.otherend_id()
-                    );
-                }
-                Ok(Some(this))
-            }
+        match this.publish(dev) {
+            Ok(true) => Ok(Some(this)),
             Ok(false) => {
                 this.close(Ending::AtOnce);
                 Ok(None)
@@ -141,18 +95,99 @@ impl Connection {
         }
     }
 
+    /// After this domain has been restored elsewhere the rings lead nowhere: gives all
+    /// back, and lets go of them.
+    pub(crate) fn cut(&self) {
+        drop(self.controller.close());
+    }
+
+    /// Publishes new rings for the same controller, to the backend that there is now. The
+    /// core has to look whether the devices are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]. `EINVAL` also if the backend wants another controller.
+    pub(crate) fn reopen(&self, frontend: &Arc<Frontend>, backend: &CStr) -> Result<bool> {
+        let dev = frontend.device();
+        if Settings::read(dev, backend)? != self.settings {
+            return Err(EINVAL);
+        }
+        if let Some(hcd) = &self.hcd {
+            hcd.lost_power();
+        }
+        self.publish(dev)
+    }
+
+    /// Makes rings and all that belongs to them, and publishes them. False: our nodes are
+    /// gone.
+    fn publish(&self, dev: &Device) -> Result<bool> {
+        let Some(hcd) = &self.hcd else {
+            return Ok(false);
+        };
+        let urb_page = RingPage::new(dev)?;
+        let conn_page = RingPage::new(dev)?;
+        let memory = Memory::new(dev)?;
+        let events = Arc::new(Events(self.controller.clone()), GFP_KERNEL)?;
+        let channel = EventChannel::allocate(dev, c"xen-hcd", events)?;
+        let watchdog = Arc::new(Watchdog(self.controller.clone()), GFP_KERNEL)?;
+        let watchdog = KBox::pin_init(Timer::new(self.queue.clone(), watchdog), GFP_KERNEL)?;
+        let (urb_ref, conn_ref) = (urb_page.reference(), conn_page.reference());
+        let port = channel.port();
+        let mut conn_ring = FrontRing::new(conn_page);
+        // Every entry may carry one event.
+        for id in 0..u16::MAX {
+            if conn_ring.push(&ConnEvent::request(id)).is_err() {
+                break;
+            }
+        }
+        // The backend is not there yet to be notified; it looks when it comes.
+        let _ = conn_ring.publish();
+        self.controller.open(Link {
+            urb_ring: FrontRing::new(urb_page),
+            conn_ring,
+            memory,
+            channel,
+            watchdog,
+            handle: hcd.handle(),
+        });
+        let published = while_alive(dev, |store| {
+            let nodes = dev.nodename();
+            store.write_number(nodes, c"urb-ring-ref", urb_ref)?;
+            // The same, by its name of 2009.
+            store.write_number(nodes, c"ring-ref", urb_ref)?;
+            store.write_number(nodes, c"conn-ring-ref", conn_ref)?;
+            store.write_number(nodes, c"event-channel", port)
+        })?;
+        if published {
+            dev_info!(
+                dev.as_ref(),
+                "USB bus {}: {} ports, backend in domain {}\n",
+                hcd.bus_number(),
+                self.settings.ports,
+                dev.otherend_id()
+            );
+        }
+        Ok(published)
+    }
+
+    /// What has been counted since the connection was made.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.controller.statistics()
+    }
+
     /// Writes what the `statistics` file of 2009 says.
     pub(crate) fn show(&self, dev: &Device, text: &mut Text<'_>) -> kernel::fmt::Result {
         let bus = self.hcd.as_ref().map_or(0, Hcd::bus_number);
         let Statistics {
             submitted,
             completed,
-            failed,
+            errors,
             unlinked,
             ring_full,
-        } = self.controller.statistics();
+            ..
+        } = self.statistics();
         writeln!(text, "bus {bus}, backend in domain {}", dev.otherend_id())?;
-        writeln!(text, "submit {submitted} complete {completed} error {failed} unlink {unlinked} ring_full {ring_full}")
+        writeln!(text, "submit {submitted} complete {completed} error {errors} unlink {unlinked} ring_full {ring_full}")
     }
 
     /// Takes the connection down. Sleeps.

@@ -19,7 +19,8 @@ use usb::{
     hcd::{HostController, HubAnswer, Locked},
     hcd_urb::{Key, Urb},
 };
-use usbfront_core::{EndpointId, JobId, Millis, Statistics};
+use usbfront_core::{EndpointId, JobId, Millis};
+use usbif::Statistics;
 use xen::{evtchn, queue::WorkQueue, ratelimit::RateLimit, timer};
 
 /// Looks at the rings before the worker lets others run.
@@ -68,7 +69,7 @@ impl Controller {
 
     /// Puts the connection in place, and looks what has come already.
     pub(crate) fn open(self: &Arc<Self>, link: Link) {
-        Locked::new(&**self).link = Some(link);
+        Locked::new(&**self).open(link);
         self.serve();
     }
 
@@ -88,10 +89,11 @@ impl Controller {
     }
 
     /// Takes the connection out of the controller, to be dropped where that
-    /// may wait.
+    /// may wait. Nothing is on the ports any more.
     pub(crate) fn close(&self) -> Option<Link> {
         let mut locked = Locked::new(self);
         state::shut_down(&mut locked);
+        locked.hub.disconnect_all();
         locked.link.take()
     }
 
@@ -150,7 +152,10 @@ impl WorkItem for Controller {
     fn run(this: Arc<Controller>) {
         let looked = this.look();
         let (news, suspended) = {
-            let locked = Locked::new(&*this);
+            let mut locked = Locked::new(&*this);
+            if !looked.progress && !looked.more {
+                locked.statistics.spurious();
+            }
             let Some(link) = &locked.link else {
                 return;
             };

@@ -25,13 +25,19 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex, SpinLockIrq,
     },
+    time::{delay::fsleep, Delta, Instant, Monotonic},
     workqueue::{Work, WorkItem},
 };
 use usbfront_core::{Action, Backend, Lifecycle};
+use usbif::Statistics;
 use xen::{
     queue::{Class, WorkQueue},
     xenbus::{self, Device, Side, State, Text, Then},
 };
+
+/// How long a new backend may take after this domain has been restored. The toolstack
+/// makes it before it lets the domain run.
+const PATIENCE: Delta = Delta::from_secs(5);
 
 /// A bound device.
 #[pin_data]
@@ -45,10 +51,6 @@ pub(crate) struct Frontend {
     /// Why the connection was given up, until the work has seen it.
     #[pin]
     broken: SpinLockIrq<Option<Broken>>,
-    /// Where the backend is since this domain has been restored, until the work
-    /// has seen it.
-    #[pin]
-    moved: SpinLockIrq<Option<CString>>,
     #[pin]
     inner: Mutex<Inner>,
 }
@@ -76,6 +78,20 @@ fn backend(state: State) -> Backend {
     }
 }
 
+/// Waits, but not for long, until something is true. False: it is not.
+fn wait(mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::<Monotonic>::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() > PATIENCE {
+            return false;
+        }
+        fsleep(Delta::from_millis(10));
+    }
+}
+
 impl Frontend {
     fn new(dev: &Device<Core<'_>>) -> Result<Arc<Self>> {
         let path = dev.otherend()?;
@@ -87,7 +103,6 @@ impl Frontend {
                 work <- new_work!("xen_hcd::Frontend::work"),
                 backend: Atomic::new(State::Unknown.as_raw()),
                 broken <- new_spinlock_irq!(None, "xen_hcd::Frontend::broken"),
-                moved <- new_spinlock_irq!(None, "xen_hcd::Frontend::moved"),
                 inner <- new_mutex!(
                     Inner {
                         path,
@@ -124,12 +139,6 @@ impl Frontend {
     /// Does what the backend's state, or a lie of it, asks for.
     fn work(self: &Arc<Self>) {
         let mut inner = self.inner.lock();
-        let moved = self.moved.lock().take();
-        if let Some(path) = moved {
-            self.disconnect(&mut inner, Ending::AtOnce);
-            inner.path = path;
-            inner.lifecycle = Lifecycle::Waiting;
-        }
         let broken = self.broken.lock().take();
         if let Some(reason) = broken {
             // Before anything is written, which would wait for xenstore.
@@ -145,22 +154,55 @@ impl Frontend {
                 self.disconnect(&mut inner, Ending::AtOnce);
                 self.dev.frontend_closed();
             }
-            Action::Reconnect => {
-                self.disconnect(&mut inner, Ending::AtOnce);
-                self.connect(&mut inner);
-            }
+            Action::Reconnect => self.connect(&mut inner),
         }
     }
 
-    /// This domain has been restored: the rings lead nowhere, and the backend
-    /// is another one. Its state will be told.
-    fn moved(self: &Arc<Self>, path: CString) {
+    /// This domain has been restored: the rings lead nowhere, and the backend is
+    /// another one. When this returns, the core resumes the root hub and its devices,
+    /// so it waits until the new backend has said what is on the ports. Runs in the
+    /// thread that would tell us of states; so they are asked for.
+    fn restored(self: &Arc<Self>, dev: &Device<Core<'_>>, path: CString) {
+        let mut inner = self.inner.lock();
         self.backend.store(State::Unknown.as_raw(), Relaxed);
-        *self.moved.lock() = Some(path);
-        self.queue.enqueue::<Self, 0>(self);
+        *self.broken.lock() = None;
+        inner.path = path;
+        inner.lifecycle = Lifecycle::Waiting;
+        let Some(connection) = &inner.connection else {
+            return;
+        };
+        connection.cut();
+        // Devices are not removed here, where the core goes through them: a connection
+        // that stays cut is closed when a backend appears, or with the device.
+        if !wait(|| dev.otherend_state() == State::InitWait) {
+            return self.not_restored("its backend is not there");
+        }
+        match connection.reopen(self, &inner.path) {
+            Ok(true) => {}
+            Ok(false) => return self.not_restored("its nodes are gone"),
+            Err(_) => {
+                connection.cut();
+                return self.not_restored("its backend wants another controller");
+            }
+        }
+        inner.lifecycle = Lifecycle::Connected { confirmed: false };
+        dev.switch_state(State::Connected);
+        if !wait(|| dev.otherend_state() == State::Connected) {
+            self.not_restored("its backend does not connect");
+        }
+    }
+
+    fn not_restored(&self, why: &str) {
+        dev_warn!(
+            self.dev.as_ref(),
+            "the devices are gone since this domain was restored: {}\n",
+            why
+        );
     }
 
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
+        // One that was cut may be left.
+        self.disconnect(inner, Ending::AtOnce);
         match Connection::open(self, &inner.path) {
             Ok(Some(connection)) => {
                 inner.connection = Some(connection);
@@ -224,12 +266,20 @@ impl xenbus::Driver for Driver {
     const ID: &'static CStr = c"vusb";
     const FILE: Option<&'static CStr> = Some(c"statistics");
 
+    const COUNTERS: &'static [&'static CStr] = Statistics::NAMES;
+
     fn show(
         _: &Device<Core<'_>>,
         data: Pin<&Self::Data>,
         text: &mut Text<'_>,
     ) -> kernel::fmt::Result {
         data.show(text)
+    }
+
+    fn counter(_: &Device<Core<'_>>, data: Pin<&Self::Data>, index: usize) -> Option<u64> {
+        let inner = data.inner.lock();
+        let counted = inner.connection.as_ref().map(Connection::statistics);
+        counted.unwrap_or_default().values().get(index).copied()
     }
 
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a {
@@ -249,7 +299,7 @@ impl xenbus::Driver for Driver {
     }
 
     fn resume(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) -> Result {
-        data.moved(dev.otherend()?);
+        data.restored(dev, dev.otherend()?);
         Ok(())
     }
 }

@@ -19,9 +19,9 @@ use usb::{
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Statistics, Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Work,
 };
-use usbif::{ConnEvent, PortNumber, Request, Response, CONN_ENTRY, URB_ENTRY};
+use usbif::{ConnEvent, PortNumber, Request, Response, Statistics, CONN_ENTRY, URB_ENTRY};
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
 /// Answers taken in without letting go of the lock: each may copy 64 KiB.
@@ -138,6 +138,15 @@ impl State {
             watched: 0,
             statistics: Statistics::default(),
         })
+    }
+
+    /// Puts a connection in place. What is on the ports is for its backend to say.
+    pub(crate) fn open(&mut self, link: Link) {
+        self.hub.disconnect_all();
+        self.link = Some(link);
+        self.down = false;
+        self.watched = 0;
+        self.statistics = Statistics::default();
     }
 
     /// Whether URBs cannot be accepted.
@@ -286,7 +295,10 @@ fn prepare(
 
 pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
     if let Some(finished) = finished {
-        locked.statistics.gave_back(finished.status);
+        let direction = transfer::direction(&finished.payload);
+        locked
+            .statistics
+            .gave_back(finished.status, direction, finished.actual);
         locked.give_back(finished.payload, finished.status, finished.actual);
     }
 }

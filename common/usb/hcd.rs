@@ -348,6 +348,20 @@ impl<T: HostController> Hcd<T> {
         Ok(())
     }
 
+    /// The devices of the bus were without power. For a parent device's `resume`: when
+    /// the core comes to the root hub, it resets each device and goes on with those that
+    /// are what they were (USB persist).
+    pub fn lost_power(&self) {
+        if !self.added {
+            return;
+        }
+        // SAFETY: The structure is valid, and its root hub exists from `add` on.
+        unsafe {
+            let hub = (*self.handle.raw.as_ptr()).self_.root_hub;
+            bindings::usb_root_hub_lost_power(hub);
+        }
+    }
+
     /// A reference for telling news.
     #[must_use]
     pub fn handle(&self) -> Handle<T> {

@@ -23,7 +23,9 @@
 
 use crate::{
     device::Device,
-    lock::LockedDevice, //
+    lock::LockedDevice,
+    peer,
+    port_name::PortName, //
 };
 use kernel::{
     bindings,
@@ -57,6 +59,27 @@ impl HubPort {
         let hub = Device::find(name.hub()).ok_or(ENODEV)?;
         let lock = hub.lock();
         Self::claim_on(&lock, name.port())
+    }
+
+    /// Claims the other half of the connector that a port belongs to, where a device
+    /// appears when it changes between high speed and SuperSpeed. `None`: as far as the
+    /// kernel knows, there is none.
+    ///
+    /// Takes both hubs' device locks, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::claim`].
+    pub fn claim_peer(busname: &[u8]) -> Result<Option<Self>> {
+        let name = PortName::parse(busname).ok_or(EINVAL)?;
+        let hub = Device::find(name.hub()).ok_or(ENODEV)?;
+        let peer = peer::of(&hub.lock(), name.port());
+        let Some(name) = peer else {
+            return Ok(None);
+        };
+        let hub = Device::find(name.hub()).ok_or(ENODEV)?;
+        let lock = hub.lock();
+        Self::claim_on(&lock, name.port()).map(Some)
     }
 
     /// Claims a port of a hub whose lock is held, as in a notifier callback.
@@ -145,57 +168,5 @@ impl Drop for HubPort {
         let _lock = hub.lock();
         // SAFETY: the hub's lock is held.
         unsafe { self.release() };
-    }
-}
-
-/// A bus name taken apart: the hub's bus name and the port on it.
-pub struct PortName {
-    hub: [u8; Self::MAX],
-    length: usize,
-    port: u8,
-}
-
-impl PortName {
-    /// The longest name of a hub: bus number, dash, `devpath` of 16 bytes.
-    const MAX: usize = 32;
-
-    /// None if `busname` is not `BUS-PORT[.PORT]...`.
-    pub fn parse(busname: &[u8]) -> Option<Self> {
-        let split = busname.iter().rposition(|&b| b == b'.' || b == b'-')?;
-        let (hub, rest) = busname.split_at_checked(split)?;
-        let (separator, port) = rest.split_first()?;
-        let clean = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-');
-        if !busname.iter().all(clean) || port.first() == Some(&b'0') {
-            return None;
-        }
-        let port: u8 = core::str::from_utf8(port).ok()?.parse().ok()?;
-        let prefix: &[u8] = if *separator == b'-' { b"usb" } else { b"" };
-        if port == 0 || !hub.first()?.is_ascii_digit() {
-            return None;
-        }
-        if (*separator == b'-') == hub.contains(&b'-') {
-            return None;
-        }
-        let mut name = Self {
-            hub: [0; Self::MAX],
-            length: 0,
-            port,
-        };
-        for part in [prefix, hub] {
-            let end = name.length.checked_add(part.len())?;
-            name.hub.get_mut(name.length..end)?.copy_from_slice(part);
-            name.length = end;
-        }
-        Some(name)
-    }
-
-    /// The hub's bus name: `1-2`, or `usb1` for a root hub.
-    pub fn hub(&self) -> &[u8] {
-        self.hub.get(..self.length).unwrap_or_default()
-    }
-
-    /// The port on it, from 1.
-    pub fn port(&self) -> u8 {
-        self.port
     }
 }

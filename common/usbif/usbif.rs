@@ -17,6 +17,7 @@ mod request;
 mod response;
 mod segment;
 mod setup;
+mod statistics;
 mod status;
 
 pub use conn::{ConnEvent, Speed};
@@ -26,6 +27,7 @@ pub use request::{Direction, Kind, Request, Submit};
 pub use response::{Response, RESPONSE};
 pub use segment::{Segment, Segments, TooMany};
 pub use setup::SetupPacket;
+pub use statistics::Statistics;
 pub use status::Status;
 
 /// Bytes of an entry of the urb ring (`union xenusb_urb_sring_entry`).

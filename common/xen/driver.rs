@@ -92,6 +92,16 @@ pub trait Driver: 'static {
         Ok(())
     }
 
+    /// Names of the files in the directory `counters` beside it, each with one
+    /// number; at most
+    /// [`MOST_COUNTERS`](crate::xenbus::MOST_COUNTERS).
+    const COUNTERS: &'static [&'static CStr] = &[];
+
+    /// The number of the counter with this place in the list. Sleeps if it wants to.
+    fn counter(_dev: &Device<Core<'_>>, _data: Pin<&Self::Data>, _index: usize) -> Option<u64> {
+        None
+    }
+
     /// Binds to a new device. The other half exists, its domain is valid.
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a;
 

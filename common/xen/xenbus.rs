@@ -6,7 +6,7 @@
 //! registration, `state.rs` the states.
 
 pub use crate::device::Device;
-pub use crate::device_file::Text;
+pub use crate::device_file::{Text, MOST_COUNTERS};
 pub use crate::driver::{Adapter, Driver, Registration, Side, Then};
 pub use crate::state::State;
 pub use crate::{dev_error, dev_fatal};

@@ -18,7 +18,7 @@ class Dom0(Domain):
         """Hands a request to a guest and returns the guest's whole answer."""
         return self._channel.request("via", address, request, timeout)
 
-    def root_hub(self, controller: str) -> int:
+    def root_hub(self, controller: str, superspeed: bool = False) -> int:
         """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci."""
         if controller == "vhci":
             # Simulated devices are on its first root hub, which is the USB 2 one.
@@ -31,11 +31,12 @@ class Dom0(Domain):
         names = self.run(f"cd {device} && ls -d usb*").split()
         if not names:
             raise LabError(f"{controller} has no root hub in dom0")
-        return max(int(name.removeprefix("usb")) for name in names)
+        numbers = [int(name.removeprefix("usb")) for name in names]
+        return max(numbers) if superspeed else min(numbers)
 
-    def busname(self, controller: str, port: int = 1) -> str:
+    def busname(self, controller: str, port: int = 1, superspeed: bool = False) -> str:
         """What dom0's kernel calls the device on a port of a controller."""
-        return f"{self.root_hub(controller)}-{port}"
+        return f"{self.root_hub(controller, superspeed)}-{port}"
 
     def xenstore(self, path: str) -> str | None:
         """A node's value, None if there is no such node."""

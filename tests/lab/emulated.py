@@ -45,6 +45,8 @@ class Emulated(Pluggable):
 class Disk(Emulated):
     """usb-storage over a file outside; `data` is what the test compares with."""
 
+    superspeed = True
+
     def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path, mib: int = 64, port: int = 1):
         self.file = file
         self.node = f"{controller}-{port}-disk"

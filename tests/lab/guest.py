@@ -92,6 +92,21 @@ on_crash = "destroy"
                     raise LabError(f"{self.name} died while booting; see its log") from error
         raise LabError(f"{self.name} took no commands; see its log")
 
+    def checkpoint(self, file: str) -> None:
+        """Saves the guest, which runs on."""
+        self.dom0.run(f"xl save -c {self.name} {file}", BOOT)
+        self.wait_up()
+
+    def save(self, file: str) -> None:
+        """Saves the guest, which ends."""
+        self.dom0.run(f"xl save {self.name} {file}", BOOT)
+        self.wait_gone()
+
+    def restore(self, file: str) -> None:
+        """Lets a saved guest go on, as a new domain."""
+        self.dom0.run(f"xl restore {file}", BOOT)
+        self.wait_up()
+
     def destroy(self) -> None:
         """Takes the guest away at once; no error if there is none."""
         if self.alive:

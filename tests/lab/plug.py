@@ -9,6 +9,9 @@ from lab.dom0 import Dom0
 class Pluggable(ABC):
     """Plugged by plug() on a known port; leaving a `with` block removes it."""
 
+    # Whether it runs at SuperSpeed where the controller does.
+    superspeed = False
+
     def __init__(self, dom0: Dom0, controller: str, port: int):
         self.dom0 = dom0
         self.controller = controller
@@ -19,7 +22,7 @@ class Pluggable(ABC):
     def busname(self) -> str:
         """What dom0's kernel calls a device on this port, plugged or not."""
         if self._busname is None:
-            self._busname = self.dom0.busname(self.controller, self.port)
+            self._busname = self.dom0.busname(self.controller, self.port, self.superspeed)
         return self._busname
 
     @property

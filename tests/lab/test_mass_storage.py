@@ -11,8 +11,6 @@ from lab.emulated import Disk
 USUAL_REQUEST_KIB = "120"
 SPEED = {"ehci": "3", "xhci": "3", "uhci": "2"}
 
-UNPROVEN = pytest.mark.pending("never seen to run to its end")
-
 
 def size_mib(counts, controller):
     """A full speed bus moves a megabyte a second."""
@@ -20,9 +18,7 @@ def size_mib(counts, controller):
 
 
 @both_types
-@pytest.mark.parametrize(
-    "controller", ["ehci", pytest.param("xhci", marks=UNPROVEN), pytest.param("uhci", marks=UNPROVEN)]
-)
+@pytest.mark.parametrize("controller", ["ehci", "xhci", "uhci"])
 def test_filesystem(lab, guest, vusb, usbback, counts, controller, tmp_path):
     """mkfs, fill, sync, unmount, fsck, and both sides see the same bytes."""
     fill = size_mib(counts, controller)
@@ -41,7 +37,6 @@ def test_filesystem(lab, guest, vusb, usbback, counts, controller, tmp_path):
         assert inside == hashlib.md5(disk.data).hexdigest()
 
 
-@UNPROVEN
 def test_vfat_on_a_partition_table_free_stick(lab, guest, vusb, usbback, tmp_path):
     """What sticks are sold with."""
     with Disk(lab.dom0, lab.monitor, "ehci", tmp_path / "disk", mib=8) as disk:
@@ -53,7 +48,6 @@ def test_vfat_on_a_partition_table_free_stick(lab, guest, vusb, usbback, tmp_pat
         assert b"hello\n" in disk.data
 
 
-@UNPROVEN
 def test_superspeed_is_refused(lab, vusb, usbback, tmp_path):
     """The wire has no SuperSpeed: the device stays with the host, and the log says what to do."""
     dom0 = lab.dom0

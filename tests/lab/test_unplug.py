@@ -4,6 +4,7 @@
 import time
 
 from lab.channel import PATIENCE
+from lab.emulated import Disk, Keyboard
 from lab.gadget import Stick
 from lab.memory import NoGrowth
 
@@ -69,3 +70,26 @@ def test_what_is_plugged_into_a_released_port_is_the_hosts(guest, vusb, usbback)
         stick.wait_absent()
         stick.plug().wait_present()
         dom0.wait(f"ls -d {stick.sysfs}/*/host*", 30, "usb-storage does not bind")
+
+
+def test_the_other_half_of_the_connector_is_reserved_too(lab, guest, vusb, usbback, tmp_path):
+    """A guest's device that comes back at SuperSpeed is on another port of the same connector."""
+    dom0 = lab.dom0
+    with Keyboard(dom0, lab.monitor, "xhci3") as keyboard:
+        rule = vusb.rule(keyboard.busname, 1)
+        usbback.add(rule)
+        keyboard.plug()
+        vusb.wait_device(1)
+        keyboard.unplug()
+        vusb.wait_no_device(1)
+    with Disk(dom0, lab.monitor, "xhci3", tmp_path / "disk", mib=4) as disk:
+        assert disk.busname != keyboard.busname
+        disk.plug().wait_present()
+        dom0.run("udevadm settle")
+        assert dom0.run(f"cat {disk.sysfs}/speed") == "5000\n"
+        assert dom0.run(f"cat {disk.sysfs}/bConfigurationValue").strip() == "", "a driver of the host could have it"
+        usbback.remove(rule)
+        disk.unplug()
+        disk.wait_absent()
+        disk.plug().wait_present()
+        dom0.wait(f"ls -d {disk.sysfs}/*:1.0/driver", 30, "what is plugged into a released connector is the host's")

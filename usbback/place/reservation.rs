@@ -3,7 +3,7 @@
 //! Owning the port in the kernel, so that no driver of the host is offered what
 //! is plugged in there.
 
-use super::{host_speed, Place};
+use super::{host_speed, Peer, Place};
 use crate::Show;
 use kernel::prelude::*;
 use usb::device::Device;
@@ -113,5 +113,49 @@ impl Place {
         // Dropped outside of `inner`: that takes the hub's lock.
         let port = self.inner.lock().port.take();
         drop(port);
+        self.follow_with_peer();
+    }
+
+    /// Where a guest has had a device, the other half of the connector is ours too:
+    /// reprogrammed, the device may come back there. Before that it is the host's, for
+    /// devices that are too fast for a guest. No device's lock may be held.
+    pub(super) fn follow_with_peer(&self) {
+        let old = {
+            let mut inner = self.inner.lock();
+            let wanted = inner.tainted && inner.port.as_ref().is_some_and(HubPort::is_held);
+            match (wanted, &inner.peer) {
+                (true, Peer::Reserved(port)) if port.is_held() => return,
+                (true, Peer::Refused) | (false, Peer::Unknown) => return,
+                (true, _) => None,
+                (false, _) => Some(core::mem::replace(&mut inner.peer, Peer::Unknown)),
+            }
+        };
+        if old.is_some() {
+            return;
+        }
+        let peer = match HubPort::claim_peer(self.busname.as_bytes()) {
+            Ok(Some(port)) => {
+                pr_info!(
+                    "{}: port {} of {}, the other half of its connector, is reserved with it\n",
+                    Show(&self.busname),
+                    port.number(),
+                    port.hub().name()
+                );
+                Peer::Reserved(port)
+            }
+            // There may be one later: hubs come in halves.
+            Ok(None) | Err(ENODEV) => return,
+            Err(error) => {
+                pr_warn!(
+                    "{}: the other half of its connector cannot be reserved ({})\n",
+                    Show(&self.busname),
+                    error.to_errno()
+                );
+                Peer::Refused
+            }
+        };
+        // An old one is of a hub that is gone: dropping it takes no lock.
+        let old = core::mem::replace(&mut self.inner.lock().peer, peer);
+        drop(old);
     }
 }

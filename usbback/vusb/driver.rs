@@ -9,6 +9,7 @@ use crate::backend::BACKEND;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use usbback_core::{next_move, Move};
+use usbif::Statistics;
 use xen::dev_fatal;
 use xen::watch::{Handler, Watch};
 use xen::xenbus::{self, Device, Side, State, Then};
@@ -76,6 +77,17 @@ impl xenbus::Driver for VusbDriver {
 
     const SIDE: Side = Side::Backend;
     const ID: &'static CStr = c"vusb";
+
+    const COUNTERS: &'static [&'static CStr] = Statistics::NAMES;
+
+    fn counter(
+        _dev: &Device<kernel::device::Core<'_>>,
+        data: Pin<&Self::Data>,
+        index: usize,
+    ) -> Option<u64> {
+        let statistics = *data.vusb.statistics.lock();
+        statistics.values().get(index).copied()
+    }
 
     fn probe<'a>(
         dev: &'a Device<kernel::device::Core<'_>>,

@@ -103,15 +103,6 @@ impl Port {
         true
     }
 
-    /// Something may have happened that the device did not survive, although
-    /// the backend shows the same one: makes the hub driver look again.
-    pub(crate) fn replug(&mut self) {
-        if self.attached != Speed::None && self.state != State::Off {
-            self.state = State::Disabled;
-            self.change |= C_CONNECTION;
-        }
-    }
-
     pub(crate) fn attached(&self) -> Speed {
         self.attached
     }

@@ -92,13 +92,6 @@ impl RootHub {
         Ok(port.attach(speed))
     }
 
-    /// All devices may be others than before: the backend is a new one.
-    pub fn replug_all(&mut self) {
-        for port in &mut self.ports {
-            port.replug();
-        }
-    }
-
     /// All devices are gone: the backend is.
     pub fn disconnect_all(&mut self) {
         for port in &mut self.ports {

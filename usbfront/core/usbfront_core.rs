@@ -26,7 +26,6 @@ mod port;
 mod root_hub;
 mod scheduler;
 mod slots;
-mod statistics;
 mod table;
 mod transfer;
 
@@ -36,6 +35,5 @@ pub use port::{Millis, UsbVersion, RESET_TIME, RESUME_TIME};
 pub use root_hub::{ConnectError, HubStall, RootHub};
 pub use scheduler::{Answer, Endpoint, EndpointId, Finished, Job, JobId, Piece, Scheduler, Work};
 pub use slots::{Lie, Slot, SLOTS};
-pub use statistics::Statistics;
 pub use table::{NoMemory, Table};
 pub use transfer::{Shape, Transfer};

@@ -86,7 +86,8 @@ fn another_device_is_noticed() {
     assert_eq!(status(&mut hub, 1, 10).0, 0x0503);
     hub.connect(port(1), Speed::Low).unwrap();
     assert_eq!(status(&mut hub, 1, 10), (0x0301, 0x0011));
-    hub.replug_all();
+    hub.disconnect_all();
+    assert_eq!(status(&mut hub, 1, 10), (0x0100, 0x0011));
     assert_eq!(status(&mut hub, 2, 10), (0x0100, 0));
 }
 
