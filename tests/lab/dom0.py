@@ -5,18 +5,8 @@ from lab.channel import Channel, Domain, LabError, Result
 from lab.machine import CONTROLLERS
 
 
-class Dom0(Domain):
-    name = "dom0"
-
-    def __init__(self, channel: Channel):
-        self._channel = channel
-
-    def _request(self, verb: str, argument: str, body: bytes, timeout: float) -> Result:
-        return self._channel.request(verb, argument, body, timeout)
-
-    def via(self, address: str, request: bytes, timeout: float) -> Result:
-        """Hands a request to a guest and returns the guest's whole answer."""
-        return self._channel.request("via", address, request, timeout)
+class UsbHost(Domain):
+    """A domain with USB controllers, emulated ones or software's."""
 
     def root_hub(self, controller: str, superspeed: bool = False) -> int:
         """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci."""
@@ -37,6 +27,20 @@ class Dom0(Domain):
     def busname(self, controller: str, port: int = 1, superspeed: bool = False) -> str:
         """What dom0's kernel calls the device on a port of a controller."""
         return f"{self.root_hub(controller, superspeed)}-{port}"
+
+
+class Dom0(UsbHost):
+    name = "dom0"
+
+    def __init__(self, channel: Channel):
+        self._channel = channel
+
+    def _request(self, verb: str, argument: str, body: bytes, timeout: float) -> Result:
+        return self._channel.request(verb, argument, body, timeout)
+
+    def via(self, address: str, request: bytes, timeout: float) -> Result:
+        """Hands a request to a guest and returns the guest's whole answer."""
+        return self._channel.request("via", address, request, timeout)
 
     def xenstore(self, path: str) -> str | None:
         """A node's value, None if there is no such node."""
