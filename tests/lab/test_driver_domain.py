@@ -20,6 +20,7 @@ def server(dom0):
     server.destroy()
 
 
+@pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, backend in a driver domain")
 def test_a_stick_through_a_driver_domain(dom0, guest, server):
     server.run("modprobe usbbk")
     guest.run("modprobe xen-hcd")

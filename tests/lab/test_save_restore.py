@@ -34,6 +34,7 @@ def guest(lab, usbback, stick):
     lab.dom0.run(f"rm -f {IMAGE}")
 
 
+@pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, saved and restored")
 @pytest.mark.parametrize("how", ["checkpoint", "restore"])
 def test_a_mounted_filesystem_goes_on(guest, usbback, stick, how):
     vusb = usbback.vusb(guest)
