@@ -14,9 +14,39 @@ class Counts:
     rules: int
     fill_mib: int
     keys: int
+    pictures: int
+    samples: int
+    rogue_step: int
+    rogue_seeds: int
 
 
 # make check-long
-LONG = Counts(usbtest=64, xl_cycles=10, replugs=50, destroys=20, unbinds=10, rules=1000, fill_mib=64, keys=500)
+LONG = Counts(
+    usbtest=64,
+    xl_cycles=10,
+    replugs=50,
+    destroys=20,
+    unbinds=10,
+    rules=1000,
+    fill_mib=64,
+    keys=500,
+    pictures=300,
+    samples=480_000,
+    rogue_step=1,
+    rogue_seeds=200,
+)
 # make check: the same paths, often enough to see a fault that is not rare
-SHORT = Counts(usbtest=64, xl_cycles=2, replugs=5, destroys=2, unbinds=2, rules=1000, fill_mib=8, keys=60)
+SHORT = Counts(
+    usbtest=64,
+    xl_cycles=2,
+    replugs=5,
+    destroys=2,
+    unbinds=2,
+    rules=1000,
+    fill_mib=8,
+    keys=60,
+    pictures=60,
+    samples=96_000,
+    rogue_step=9,
+    rogue_seeds=8,
+)

@@ -37,6 +37,12 @@ def _module(root: Path, images: Path, kind: str, name: str, source: Path | None)
     (root / "lib").unlink()
 
 
+def _usbsim() -> Path:
+    """The simulator of USB devices; dom0 has the tool root's C library, so it runs there as it is."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "usbsim"], cwd=paths.TOP, check=True)
+    return paths.TOP / "target/release/usbsim"
+
+
 def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -> Path:
     """Writes dom0's whole initial ramdisk; returns its path."""
     shutil.rmtree(work, ignore_errors=True)
@@ -50,6 +56,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     payload = initrd / "payload"
     _module(payload, images, "dom0", "usbbk.ko", usbbk)
     shutil.copytree(HERE / "lab/dom0", payload / "lab/dom0")
+    _copy(payload / "lab/dom0/bin", _usbsim())
     _copy(payload / "lab", paths.TOP / "scripts/init_xs.sh")
     _copy(payload / "etc", HERE / "lab/dom0/inittab")
     (payload / "etc/xen").mkdir()

@@ -23,13 +23,16 @@ zero        source and sink for the kernel's usbtest driver, 0525:a4a0; alternat
             tell: sink (packets and bytes taken that were not the pattern)
 camera      UVC 1.1, 160x120, MJPEG and YUY2; frames carry number and checksum
             speed=full|high
+            tell: sent (pictures)
 microphone  UAC1, two channels of 16 bits that count together as one number of 32
             speed=full|high rate=N (samples a second)
+            tell: sent (samples)
 keyboard    HID boot keyboard at low speed that may wake its host
             tell: press USAGE (HID usage number; the key is released after it)
                   wakeup (whether the host has allowed it)
 rogue       breaks rules
             name=NAME (see usbsim corpus) or seed=N; speed=low|full|high
+            tell: steps (control transfers so far)
 ";
 
 /// NAME=VALUE words; each is used once.

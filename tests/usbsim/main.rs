@@ -40,9 +40,9 @@ fn main() -> ExitCode {
             number(port).and_then(|port| remote::tell(port, &command.join(" ")))
         }
         ["devices"] => Ok(devices::USAGE.to_owned()),
-        ["corpus"] => Ok(devices::rogue::names()
-            .map(|name| format!("{name}\n"))
-            .collect()),
+        ["corpus"] => Ok(devices::rogue::names().collect::<Vec<_>>().join("
+") + "
+"),
         ["--help" | "-h"] => Ok(USAGE.to_owned()),
         _ => {
             eprint!("{USAGE}");
