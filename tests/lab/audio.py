@@ -12,12 +12,12 @@ def card(domain: Domain, device: str) -> str:
     return path.split()[0].rpartition("card")[2]
 
 
-def record(domain: Domain, card: str, rate: int, count: int) -> list[int]:
-    """Samples of both channels as the numbers that they are together."""
+def record(domain: Domain, card: str, rate: int, count: int, scale: int) -> list[int]:
+    """Samples of both channels as the numbers that they are together; the bus is `scale` times slow."""
     file = "/tmp/samples"
     domain.run(
         f"arecord -q -D hw:{card},0 -t raw -f S16_LE -c 2 -r {rate} -s {count} {file}",
-        60 + 4 * count / rate,
+        60 + scale * count / rate,
     )
     try:
         data = domain.read(file)

@@ -45,8 +45,8 @@ SHORT = Counts(
     rules=1000,
     fill_mib=8,
     keys=60,
-    pictures=60,
-    samples=96_000,
+    pictures=40,
+    samples=48_000,
     rogue_step=9,
     rogue_seeds=8,
 )

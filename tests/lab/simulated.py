@@ -8,6 +8,11 @@ misbehaviour. `usbsim devices` in dom0 tells options and commands.
 from lab.dom0 import Dom0
 from lab.plug import Pluggable
 
+# How much slower than a real bus the streams of cameras and microphones are. A
+# driver has its transfers back in 1 to 30 ms under emulation, and keeps no more
+# than 70 ms of bus time queued; what it is late for is lost, as on a real bus.
+SCALE = 10
+
 
 class Simulated(Pluggable):
     """A device of the simulator; options are those of `usbsim plug`."""

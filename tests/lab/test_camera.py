@@ -4,15 +4,17 @@
 import pytest
 
 from lab import video
-from lab.simulated import Camera
+from lab.simulated import SCALE, Camera
 
-# Pixel format as V4L2 names it, and pictures a second.
-modes = pytest.mark.parametrize("pixels,rate", [("MJPG", 25), ("MJPG", 10), ("YUYV", 20), ("YUYV", 10)])
-speeds = pytest.mark.parametrize("speed", ["full", "high"])
+# Speed, pixel format as V4L2 names it, pictures in a second of bus time.
+modes = pytest.mark.parametrize(
+    "speed,pixels,rate", [("full", "MJPG", 25), ("full", "YUYV", 10), ("high", "MJPG", 10), ("high", "YUYV", 20)]
+)
 
 
 def check(domain, device, camera, pixels, rate, count):
-    found = video.numbers(video.capture(domain, video.node(domain, device), pixels, rate, count))
+    node = video.node(domain, device)
+    found = video.numbers(video.capture(domain, node, pixels, rate, count, SCALE))
     assert len(found) == count and video.consecutive(found), found
     moved = camera.counters(camera.VIDEO)
     assert moved["missed"] == moved["late"] == 0, moved
@@ -21,17 +23,15 @@ def check(domain, device, camera, pixels, rate, count):
 
 
 @modes
-@speeds
 def test_dom0(dom0, counts, speed, pixels, rate):
-    with Camera(dom0, speed=speed) as camera:
+    with Camera(dom0, speed=speed, scale=SCALE) as camera:
         camera.plug().wait_present()
         check(dom0, camera.sysfs, camera, pixels, rate, counts.pictures)
 
 
 @modes
-@speeds
 def test_guest(guest, vusb, usbback, counts, speed, pixels, rate):
-    with Camera(usbback.dom0, speed=speed) as camera:
+    with Camera(usbback.dom0, speed=speed, scale=SCALE) as camera:
         usbback.add(vusb.rule(camera.busname, 1))
         guest.run("modprobe uvcvideo")
         camera.plug()

@@ -20,13 +20,13 @@ def node(domain: Domain, device: str) -> str:
     return domain.wait(f"{find} | grep .", 60, f"uvcvideo makes no node for {device}").split()[0]
 
 
-def capture(domain: Domain, node: str, pixels: str, rate: int, count: int) -> bytes:
-    """What v4l2-ctl writes for `count` pictures of a V4L2 pixel format."""
+def capture(domain: Domain, node: str, pixels: str, rate: int, count: int, scale: int) -> bytes:
+    """What v4l2-ctl writes for `count` pictures of a V4L2 pixel format, of a bus `scale` times slow."""
     file = "/tmp/pictures"
     domain.run(
         f"v4l2-ctl -d {node} --set-fmt-video={SIZE},pixelformat={pixels} && v4l2-ctl -d {node} --set-parm={rate} &&"
         f" v4l2-ctl -d {node} --stream-mmap=8 --stream-count={count} --stream-to={file}",
-        60 + 4 * count / rate,
+        60 + scale * count / rate,
     )
     try:
         return domain.read(file)

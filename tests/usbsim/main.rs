@@ -35,13 +35,17 @@ fn main() -> ExitCode {
         ["serve", port, device, options @ ..] => {
             number(port).and_then(|port| serve(port, device, options))
         }
-        ["unplug", port] => number(port).and_then(|port| remote::tell(port, "unplug")),
+        ["unplug", port] => number(port)
+            .and_then(remote::unplug)
+            .map(|()| String::new()),
         ["tell", port, command @ ..] => {
             number(port).and_then(|port| remote::tell(port, &command.join(" ")))
         }
         ["devices"] => Ok(devices::USAGE.to_owned()),
-        ["corpus"] => Ok(devices::rogue::names().collect::<Vec<_>>().join("
-") + "
+        ["corpus"] => Ok(devices::rogue::names().collect::<Vec<_>>().join(
+            "
+",
+        ) + "
 "),
         ["--help" | "-h"] => Ok(USAGE.to_owned()),
         _ => {

@@ -9,9 +9,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{channel, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::session::Event;
 
+/// The command that pulls a device out.
+pub const UNPLUG: &str = "unplug";
 /// Where the sockets and the devices' own messages are.
 pub const DIRECTORY: &str = "/run/usbsim";
 
@@ -63,11 +66,7 @@ fn serve(mut client: UnixStream, events: &Sender<Event>) -> io::Result<()> {
     }
 }
 
-/// Gives a command to the device in a port and returns its answer.
-///
-/// # Errors
-/// If there is no device, or it refuses.
-pub fn tell(port: u8, command: &str) -> Result<String, String> {
+fn ask(port: u8, command: &str) -> Result<String, String> {
     let ask = || -> io::Result<String> {
         let mut stream = UnixStream::connect(socket(port))?;
         writeln!(stream, "{command}")?;
@@ -75,7 +74,32 @@ pub fn tell(port: u8, command: &str) -> Result<String, String> {
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    let answer = ask().map_err(|error| format!("port {port}: {error}"))?;
+    ask().map_err(|error| format!("port {port}: {error}"))
+}
+
+/// Pulls out the device in a port; returns when its name is free again.
+///
+/// # Errors
+/// If there is no device, or it stays.
+pub fn unplug(port: u8) -> Result<(), String> {
+    // The process may end before its answer is written.
+    ask(port, UNPLUG)?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while socket(port).exists() {
+        if Instant::now() > deadline {
+            return Err(format!("port {port}: the device stays"));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Gives a command to the device in a port and returns its answer.
+///
+/// # Errors
+/// If there is no device, or it refuses.
+pub fn tell(port: u8, command: &str) -> Result<String, String> {
+    let answer = ask(port, command)?;
     match answer.split_once(' ') {
         Some(("ok", text)) => Ok(text.to_owned()),
         Some(("error", text)) => Err(text.to_owned()),

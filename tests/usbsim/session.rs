@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -18,6 +19,7 @@ use crate::counters::Counters;
 use crate::descriptor::Endpoint;
 use crate::device::{selects, Answer, Device, Speed};
 use crate::protocol::{Command, Done, Reply, Status, Submit};
+use crate::remote::UNPLUG;
 
 /// What the session's thread is told.
 #[derive(Debug)]
@@ -111,6 +113,14 @@ impl Session {
     /// # Errors
     /// If the kernel sends what it should not, or no longer listens.
     pub fn run(mut self, events: &Receiver<Event>) -> io::Result<()> {
+        let ended = self.serve_events(events);
+        // The reading thread has the same socket; closing ours would not tell the kernel.
+        // An error means that the kernel has closed it.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        ended
+    }
+
+    fn serve_events(&mut self, events: &Receiver<Event>) -> io::Result<()> {
         loop {
             let event = match self.next_end() {
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -239,13 +249,13 @@ impl Session {
     ) -> io::Result<Plugged> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let said = match words.as_slice() {
-            ["unplug"] => Ok(String::new()),
+            [UNPLUG] => Ok(String::new()),
             ["stats"] => Ok(self.stats()),
             words => self.device.command(words),
         };
         // Whoever asked may have gone; that changes nothing.
         let _ = answer.send(said);
-        if words == ["unplug"] {
+        if words == [UNPLUG] {
             return Ok(Plugged::No);
         }
         let keys: Vec<u8> = self.queues.keys().copied().collect();
