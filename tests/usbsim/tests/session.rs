@@ -42,12 +42,18 @@ struct Answer {
 
 impl Kernel {
     fn new(device: Box<dyn Device>) -> Self {
+        Kernel::slow(device, 1)
+    }
+
+    /// With a bus that leaves the test, on a busy machine, `scale` times the time.
+    fn slow(device: Box<dyn Device>, scale: u32) -> Self {
         let (ours, devices) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         let (sender, events) = Session::events();
         listen(&devices, sender).unwrap();
-        let served = thread::spawn(move || Session::new(device, devices, 1).run(&events).unwrap());
+        let served =
+            thread::spawn(move || Session::new(device, devices, scale).run(&events).unwrap());
         Kernel {
             stream: ours,
             served: Some(served),
@@ -270,7 +276,7 @@ fn a_halted_endpoint_stalls_until_it_is_cleared() {
 
 /// Reads pictures as a UVC driver does; returns their numbers.
 fn pictures(format: u8, payload: u32, alternate: u8, count: usize) -> Vec<u32> {
-    let mut kernel = Kernel::new(device("camera", &[]));
+    let mut kernel = Kernel::slow(device("camera", &[]), 8);
     kernel.configure(1, 0);
     let mut probe = [0; 34];
     (probe[2], probe[3]) = (format, 1);
