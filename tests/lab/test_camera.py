@@ -29,6 +29,7 @@ def test_dom0(dom0, counts, speed, pixels, rate):
         check(dom0, camera.sysfs, camera, pixels, rate, counts.pictures)
 
 
+@pytest.mark.pending("waits for isochronous transfers through a guest")
 @modes
 def test_guest(guest, vusb, usbback, counts, speed, pixels, rate):
     with Camera(usbback.dom0, speed=speed, scale=SCALE) as camera:

@@ -17,6 +17,7 @@ def check(guest, vusb, zero, counts):
     assert zero.sink()["wrong"] == 0
 
 
+@pytest.mark.pending("waits for isochronous transfers through a guest")
 @pytest.mark.parametrize("options", ENDPOINTS, ids=lambda options: "-".join(map(str, options.values())))
 def test_our_pair(guest, vusb, usbback, counts, options):
     with Zero(usbback.dom0, **options) as zero:
@@ -27,6 +28,7 @@ def test_our_pair(guest, vusb, usbback, counts, options):
         check(guest, vusb, zero, counts)
 
 
+@pytest.mark.pending("waits for isochronous transfers through a guest")
 def test_stock_frontend(guest, usbback, counts):
     """The C frontend of the guest's own kernel, which grants its URBs' packet descriptors as they are."""
     vusb = usbback.vusb(guest)

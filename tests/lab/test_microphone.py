@@ -25,6 +25,7 @@ def test_dom0(dom0, counts, speed, rate):
         check(dom0, microphone.sysfs, microphone, rate, counts.samples)
 
 
+@pytest.mark.pending("waits for isochronous transfers through a guest")
 @modes
 def test_guest(guest, vusb, usbback, counts, speed, rate):
     with Microphone(usbback.dom0, speed=speed, rate=rate, scale=SCALE) as microphone:
