@@ -15,8 +15,11 @@ def card(domain: Domain, device: str) -> str:
 def record(domain: Domain, card: str, rate: int, count: int, scale: int) -> list[int]:
     """Samples of both channels as the numbers that they are together; the bus is `scale` times slow."""
     file = "/tmp/samples"
+    # ALSA gives a read up after 1.1 times the buffer's length of real time, and
+    # so must see a period in that, however slow the bus is.
+    times = f"--buffer-time=2000000 --period-time={1_000_000 // scale}"
     domain.run(
-        f"arecord -q -D hw:{card},0 -t raw -f S16_LE -c 2 -r {rate} -s {count} {file}",
+        f"arecord -q {times} -D hw:{card},0 -t raw -f S16_LE -c 2 -r {rate} -s {count} {file}",
         60 + scale * count / rate,
     )
     try:

@@ -8,10 +8,13 @@ misbehaviour. `usbsim devices` in dom0 tells options and commands.
 from lab.dom0 import Dom0
 from lab.plug import Pluggable
 
-# How much slower than a real bus the streams of cameras and microphones are. A
-# driver has its transfers back in 1 to 30 ms under emulation, and keeps no more
-# than 70 ms of bus time queued; what it is late for is lost, as on a real bus.
-SCALE = 10
+# An emulated machine on a busy host runs by fits and starts: a driver then has its
+# transfers back after more bus time than it keeps queued, and a real device's
+# data would be lost. The devices that stream wait for it instead, so that what
+# a test finds lost, repeated or out of order is the software's doing. The
+# counter `waited` tells how often they did.
+SCALE = 4
+BUS = {"scale": SCALE, "patient": 1}
 
 
 class Simulated(Pluggable):

@@ -4,7 +4,7 @@
 import pytest
 
 from lab import audio
-from lab.simulated import SCALE, Microphone
+from lab.simulated import BUS, SCALE, Microphone
 
 modes = pytest.mark.parametrize("speed,rate", [("full", 48_000), ("high", 44_100)])
 
@@ -20,7 +20,7 @@ def check(domain, device, microphone, rate, count):
 
 @modes
 def test_dom0(dom0, counts, speed, rate):
-    with Microphone(dom0, speed=speed, rate=rate, scale=SCALE) as microphone:
+    with Microphone(dom0, speed=speed, rate=rate, **BUS) as microphone:
         microphone.plug().wait_present()
         check(dom0, microphone.sysfs, microphone, rate, counts.samples)
 
@@ -28,7 +28,7 @@ def test_dom0(dom0, counts, speed, rate):
 @pytest.mark.pending("waits for isochronous transfers through a guest")
 @modes
 def test_guest(guest, vusb, usbback, counts, speed, rate):
-    with Microphone(usbback.dom0, speed=speed, rate=rate, scale=SCALE) as microphone:
+    with Microphone(usbback.dom0, speed=speed, rate=rate, **BUS) as microphone:
         usbback.add(vusb.rule(microphone.busname, 1))
         guest.run("modprobe snd-usb-audio")
         microphone.plug()

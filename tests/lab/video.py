@@ -48,5 +48,6 @@ def numbers(data: bytes) -> list[int]:
     return found
 
 
-def consecutive(found: list[int]) -> bool:
-    return found == list(range(found[0], found[0] + len(found)))
+def gaps(found: list[int]) -> list[tuple[int, int]]:
+    """Neighbours that are not one apart."""
+    return [(one, next) for one, next in zip(found, found[1:]) if next != one + 1]

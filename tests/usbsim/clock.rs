@@ -57,6 +57,8 @@ pub struct Slots {
     pub missed: u64,
     /// Packets, from the first, whose slots were over already.
     pub late: u32,
+    /// Slots for which a patient stream has stood still before the first packet.
+    pub waited: u64,
 }
 
 impl Slots {
@@ -71,15 +73,20 @@ impl Slots {
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     period: u64,
+    patient: bool,
     next: Option<u64>,
 }
 
 impl Stream {
     /// A stream that has not begun, with a slot every `period` microframes.
+    ///
+    /// No real bus is patient: time stands still for the stream while its host
+    /// is late, so that an emulated one that runs by fits and starts loses nothing.
     #[must_use]
-    pub fn new(period: u64) -> Self {
+    pub fn new(period: u64, patient: bool) -> Self {
         Stream {
             period: period.max(1),
+            patient,
             next: None,
         }
     }
@@ -93,16 +100,16 @@ impl Stream {
         let period = self.period;
         let soonest = (now + 1).next_multiple_of(period);
         let beginning = (now + LEAD).next_multiple_of(period);
-        let (first, missed, late) = match self.next {
-            Some(next) if next > now => (next, 0, 0),
-            Some(next) if now - next > ENDED => (beginning, 0, 0),
-            None => (beginning, 0, 0),
-            Some(next) if asap => (soonest, (soonest - next) / period, 0),
-            Some(next) => (
-                next,
-                0,
-                ((soonest - next) / period).min(u64::from(count)) as u32,
-            ),
+        let (first, missed, late, waited) = match self.next {
+            Some(next) if next > now => (next, 0, 0, 0),
+            Some(next) if now - next > ENDED => (beginning, 0, 0, 0),
+            None => (beginning, 0, 0, 0),
+            Some(next) if self.patient => (soonest, 0, 0, (soonest - next) / period),
+            Some(next) if asap => (soonest, (soonest - next) / period, 0, 0),
+            Some(next) => {
+                let over = (soonest - next) / period;
+                (next, 0, over.min(u64::from(count)) as u32, 0)
+            }
         };
         self.next = Some(first + u64::from(count) * period);
         Slots {
@@ -110,6 +117,7 @@ impl Stream {
             period,
             missed,
             late,
+            waited,
         }
     }
 

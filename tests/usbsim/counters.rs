@@ -19,6 +19,8 @@ pub struct Counters {
     pub missed: u64,
     /// Isochronous packets submitted after their slot.
     pub late: u64,
+    /// Isochronous slots for which a patient device waited.
+    pub waited: u64,
     /// Most transfers that were queued at once.
     pub deepest: usize,
 }
@@ -32,11 +34,12 @@ impl fmt::Display for Counters {
             packets,
             missed,
             late,
+            waited,
             deepest,
         } = self;
         write!(
             f,
-            "urbs={urbs} unlinked={unlinked} bytes={bytes} packets={packets} missed={missed} late={late} deepest={deepest}"
+            "urbs={urbs} unlinked={unlinked} bytes={bytes} packets={packets} missed={missed} late={late} waited={waited} deepest={deepest}"
         )
     }
 }

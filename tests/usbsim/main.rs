@@ -19,7 +19,8 @@ Usage: usbsim plug PORT DEVICE [NAME=VALUE...]   plug a device into a port of vh
        usbsim devices                            what there is, with options and commands
        usbsim corpus                             names of rogue devices, one a line
 PORT is 1 to 15. Every device takes scale=N, which makes its bus N times slower
-than a real one, and the command stats.
+than a real one, patient=1, with which isochronous streams wait for a host that
+is late instead of losing data, and the command stats.
 ";
 
 /// The word by which the server's process tells that the device is plugged.
@@ -107,6 +108,7 @@ fn plug(port: u8, device: &str, options: &[&str]) -> Result<String, String> {
 fn serve(port: u8, device: &str, options: &[&str]) -> Result<String, String> {
     let mut options = Options::parse(options)?;
     let scale = options.number("scale", 1)?;
+    let patient = options.number("patient", 0u8)? != 0;
     let device = devices::make(device, &mut options)?;
     options.finish()?;
     let (sender, events) = Session::events();
@@ -114,7 +116,7 @@ fn serve(port: u8, device: &str, options: &[&str]) -> Result<String, String> {
     session::listen(&stream, sender.clone()).map_err(text)?;
     remote::listen(port, sender).map_err(text)?;
     println!("{PLUGGED}");
-    let ended = Session::new(device, stream, scale)
+    let ended = Session::new(device, stream, scale, patient)
         .run(&events)
         .map_err(text);
     // The name is free for the next device; that it is there no more is fine.

@@ -58,6 +58,7 @@ enum Plugged {
 pub struct Session {
     device: Box<dyn Device>,
     clock: Clock,
+    patient: bool,
     stream: UnixStream,
     /// By endpoint address; 0 is the control endpoint, whichever the direction.
     queues: BTreeMap<u8, Queue>,
@@ -88,13 +89,15 @@ pub fn listen(stream: &UnixStream, events: Sender<Event>) -> io::Result<()> {
 }
 
 impl Session {
-    /// A session on the device's end of a connection.
+    /// A session on the device's end of a connection. Its bus is `scale` times
+    /// slower than a real one, and waits for a late host if it is patient.
     #[must_use]
-    pub fn new(device: Box<dyn Device>, stream: UnixStream, scale: u32) -> Self {
+    pub fn new(device: Box<dyn Device>, stream: UnixStream, scale: u32, patient: bool) -> Self {
         let clock = Clock::new(scale);
         Session {
             device,
             clock,
+            patient,
             stream,
             queues: BTreeMap::new(),
             newest: 0,
@@ -191,9 +194,12 @@ impl Session {
                     .map(|()| Plugged::Yes);
             };
             let period = endpoint.period(self.device.speed());
-            let stream = queue.stream.get_or_insert_with(|| Stream::new(period));
+            let stream = queue
+                .stream
+                .get_or_insert_with(|| Stream::new(period, self.patient));
             pending.slots = stream.schedule(now, packets(&pending), pending.submit.asap);
             queue.counters.missed += pending.slots.missed;
+            queue.counters.waited += pending.slots.waited;
             if pending.submit.input {
                 // What nobody asked for in time is gone.
                 for _ in 0..pending.slots.missed {
@@ -420,6 +426,7 @@ const NO_SLOTS: Slots = Slots {
     period: 1,
     missed: 0,
     late: 0,
+    waited: 0,
 };
 
 fn isochronous(pending: &Pending) -> bool {

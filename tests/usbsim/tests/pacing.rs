@@ -13,7 +13,7 @@ proptest! {
         period in prop_oneof![Just(1u64), Just(2), Just(8), Just(32)],
         steps in prop::collection::vec((0u64..500, 1u32..40, any::<bool>()), 1..50),
     ) {
-        let mut stream = Stream::new(period);
+        let mut stream = Stream::new(period, false);
         let (mut now, mut free) = (0, 0);
         for (number, (pause, count, asap)) in steps.into_iter().enumerate() {
             now += pause;
@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn a_stream_that_is_fed_in_time_has_no_gap(period in 1u64..9, counts in prop::collection::vec(1u32..9, 2..40)) {
-        let mut stream = Stream::new(period);
+        let mut stream = Stream::new(period, false);
         let mut now = 5;
         let mut last = stream.schedule(now, counts[0], true);
         for pair in counts.windows(2) {
@@ -51,7 +51,7 @@ proptest! {
 #[test]
 fn late_packets_are_dropped_or_put_off() {
     for asap in [true, false] {
-        let mut stream = Stream::new(8);
+        let mut stream = Stream::new(8, false);
         let first = stream.schedule(0, 4, asap);
         let end = first.end(3);
         let slots = stream.schedule(end + 20, 10, asap);
@@ -64,8 +64,17 @@ fn late_packets_are_dropped_or_put_off() {
 }
 
 #[test]
+fn a_patient_stream_waits() {
+    let mut stream = Stream::new(8, true);
+    let first = stream.schedule(0, 4, false);
+    let slots = stream.schedule(first.end(3) + 20, 10, false);
+    assert_eq!((slots.first, slots.waited), (first.end(3) + 24, 3));
+    assert_eq!((slots.missed, slots.late), (0, 0));
+}
+
+#[test]
 fn a_stopped_or_forgotten_stream_begins_anew() {
-    let mut stream = Stream::new(8);
+    let mut stream = Stream::new(8, false);
     let first = stream.schedule(0, 1, true);
     stream.stop();
     let again = stream.schedule(1000, 1, false);

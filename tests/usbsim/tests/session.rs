@@ -52,8 +52,11 @@ impl Kernel {
             .unwrap();
         let (sender, events) = Session::events();
         listen(&devices, sender).unwrap();
-        let served =
-            thread::spawn(move || Session::new(device, devices, scale).run(&events).unwrap());
+        let served = thread::spawn(move || {
+            Session::new(device, devices, scale, false)
+                .run(&events)
+                .unwrap()
+        });
         Kernel {
             stream: ours,
             served: Some(served),
