@@ -23,6 +23,7 @@ def check(domain, device, camera, pixels, rate, count):
     assert moved["deepest"] > 1
 
 
+@pytest.mark.pending("not run since the bus waits for its host")
 @modes
 def test_dom0(dom0, counts, speed, pixels, rate):
     with Camera(dom0, speed=speed, **BUS) as camera:
