@@ -11,9 +11,8 @@ class UsbHost(Domain):
     def root_hub(self, controller: str, superspeed: bool = False) -> int:
         """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci."""
         if controller == "vhci":
-            # Simulated devices are on its first root hub, which is the USB 2 one.
-            return min(map(int, self.run("cat /sys/devices/platform/vhci_hcd.0/usb*/busnum").split()))
-        if controller.startswith("dummy."):
+            device = "/sys/devices/platform/vhci_hcd.0"
+        elif controller.startswith("dummy."):
             device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
         else:
             device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"

@@ -18,7 +18,6 @@ def check(guest, vusb, zero, counts):
 
 
 @pytest.mark.covers("usbtest", "isochronous")
-@pytest.mark.pending("waits for isochronous transfers through a guest")
 @pytest.mark.parametrize("options", ENDPOINTS, ids=lambda options: "-".join(map(str, options.values())))
 def test_our_pair(guest, vusb, usbback, counts, options):
     with Zero(usbback.dom0, **options) as zero:
@@ -30,7 +29,6 @@ def test_our_pair(guest, vusb, usbback, counts, options):
 
 
 @pytest.mark.covers("usbtest", "isochronous", peer="the kernel's C frontend")
-@pytest.mark.pending("waits for isochronous transfers through a guest")
 def test_stock_frontend(guest, usbback, counts):
     """The C frontend of the guest's own kernel, which grants its URBs' packet descriptors as they are."""
     vusb = usbback.vusb(guest)

@@ -6,7 +6,8 @@ import pytest
 from lab import audio
 from lab.simulated import BUS, SCALE, Microphone
 
-modes = pytest.mark.parametrize("speed,rate", [("full", 48_000), ("high", 44_100)])
+unseen = pytest.mark.pending("not run since the bus waits for its host")
+modes = pytest.mark.parametrize("speed,rate", [("full", 48_000), pytest.param("high", 44_100, marks=unseen)])
 
 
 def check(domain, device, microphone, rate, count):
@@ -26,7 +27,6 @@ def test_dom0(dom0, counts, speed, rate):
 
 
 @pytest.mark.covers("microphone (UAC)", "isochronous control")
-@pytest.mark.pending("waits for isochronous transfers through a guest")
 @modes
 def test_guest(guest, vusb, usbback, counts, speed, rate):
     with Microphone(usbback.dom0, speed=speed, rate=rate, **BUS) as microphone:

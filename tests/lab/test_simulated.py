@@ -28,6 +28,7 @@ def test_usbtest_isochronous(dom0, usbtest_alt1, counts, options):
         assert zero.sink()["wrong"] == 0
 
 
+@pytest.mark.pending("not run yet")
 @pytest.mark.parametrize("speed", ["full", "high"])
 def test_usbtest(dom0, usbtest_alt1, speed):
     with Zero(dom0, speed=speed) as zero:
@@ -45,6 +46,7 @@ def test_replug(dom0):
                 zero.wait_absent()
 
 
+@pytest.mark.pending("was stopped after two minutes in it, before its end")
 def test_keys_pressed_while_suspended_are_kept(dom0):
     """USB/IP cannot wake a host: the keys come when the host resumes the keyboard by itself."""
     with SimulatedKeyboard(dom0) as keyboard:
@@ -67,6 +69,7 @@ def test_keys_pressed_while_suspended_are_kept(dom0):
         job.kill()
 
 
+@pytest.mark.pending("not run yet")
 def test_rogues(dom0, counts):
     """Each is taken or refused; the lab fixture sees to it that no kernel complains."""
     names = corpus(dom0)[:: counts.rogue_step]
