@@ -6,12 +6,15 @@ use crate::place::Place;
 use crate::vusb::Vusb;
 use kernel::prelude::*;
 use kernel::sync::{
-    atomic::{AtomicFlag, Relaxed},
+    atomic::{Atomic, AtomicFlag, Relaxed},
     Arc,
 };
 use usb::device::Device;
 use usb::urb::Target;
 use usbif::{PortNumber, Speed};
+
+/// Serial of the attachment made last.
+static LATEST: Atomic<u64> = Atomic::new(0);
 
 /// From the moment the device is announced until it is taken away. What is
 /// plugged in next is another one, also if it is the same device.
@@ -21,6 +24,8 @@ pub(crate) struct Attachment {
     pub(crate) speed: Speed,
     pub(crate) target: Arc<Target>,
     pub(crate) place: Arc<Place>,
+    /// Higher than that of each made before.
+    pub(crate) serial: u64,
     /// Some frontend has seen it: it is not as the host has set it up.
     used: AtomicFlag,
 }
@@ -42,6 +47,7 @@ impl Attachment {
                 speed,
                 target,
                 place,
+                serial: LATEST.fetch_add(1, Relaxed),
                 used: AtomicFlag::new(used),
             },
             GFP_KERNEL,

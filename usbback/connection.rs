@@ -11,13 +11,13 @@
 use crate::announce::Announcer;
 use crate::attachment::Attachment;
 use crate::engine::Engine;
-use crate::vusb::{Vusb, PORTS};
+use crate::vusb::Vusb;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, new_spinlock_irq, Arc, Mutex, SpinLockIrq};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use ring::{BackRing, Corrupt};
 use usb::urb::{Completion, Target, Ticket, Urb, UrbHandle};
-use usbback_core::{Dialect, Index, SLOTS};
+use usbback_core::{Back, Dialect, Ended, Index, Returned, SLOTS};
 use usbif::Status;
 use xen::evtchn::{EventChannel, Handler};
 use xen::ring_page::MappedRing;
@@ -33,37 +33,12 @@ pub(crate) struct Connection {
     #[pin]
     engine: Mutex<Option<KBox<Engine>>>,
     #[pin]
-    returned: SpinLockIrq<Returned>,
+    returned: SpinLockIrq<Returned<Urb<Connection>, Arc<Attachment>>>,
     /// To take URBs back by.
     #[pin]
     handles: Mutex<KVec<UrbHandle<Connection>>>,
     #[pin]
     work: Work<Connection>,
-}
-
-/// What has come back and has not been dealt with.
-pub(crate) struct Returned {
-    /// URBs, in the order in which they came, without gaps: requests to one
-    /// endpoint are answered in the order in which the device has done them.
-    pub(crate) urbs: [Option<Urb<Connection>>; SLOTS],
-    /// Operations of the USB core, by the ports of their devices.
-    pub(crate) operations: [Option<Finished>; PORTS],
-}
-
-/// An operation that has ended.
-pub(crate) struct Finished {
-    pub(crate) attachment: Arc<Attachment>,
-    pub(crate) slot: Option<Index>,
-    pub(crate) status: Status,
-}
-
-impl Returned {
-    const fn nothing() -> Self {
-        Self {
-            urbs: [const { None }; SLOTS],
-            operations: [const { None }; PORTS],
-        }
-    }
 }
 
 impl_has_work! {
@@ -98,14 +73,8 @@ impl Handler for Doorbell {
 impl Completion for Connection {
     fn complete(&self, urb: Urb<Self>) {
         let this = urb.context().clone();
-        let lost = {
-            let mut returned = self.returned.lock();
-            match returned.urbs.iter_mut().find(|place| place.is_none()) {
-                Some(place) => place.replace(urb),
-                None => Some(urb),
-            }
-        };
         // There is none: there are as many places as URBs.
+        let lost = self.returned.lock().urb(urb);
         drop(lost);
         this.look();
     }
@@ -169,27 +138,20 @@ impl Connection {
         slot: Option<Index>,
         status: Status,
     ) {
-        let finished = Finished {
-            attachment: attachment.clone(),
+        let ended = Ended {
+            device: attachment.clone(),
+            serial: attachment.serial,
             slot,
             status,
         };
-        let old = match self
-            .returned
-            .lock()
-            .operations
-            .get_mut(attachment.port.index())
-        {
-            Some(place) => place.replace(finished),
-            None => Some(finished),
-        };
+        let old = self.returned.lock().operation(attachment.port, ended);
         drop(old);
         self.look();
     }
 
-    /// Takes what has come back.
-    pub(crate) fn take_returned(&self) -> Returned {
-        core::mem::replace(&mut *self.returned.lock(), Returned::nothing())
+    /// Takes one thing that has come back.
+    pub(crate) fn back(&self) -> Option<Back<Urb<Connection>, Arc<Attachment>>> {
+        self.returned.lock().pop()
     }
 
     /// Asks for one request to be given back early.
@@ -224,7 +186,9 @@ impl Connection {
         for handle in &handles {
             handle.kill();
         }
-        drop(self.take_returned());
+        while let Some(back) = self.back() {
+            drop(back);
+        }
         // The channel first: see the order of its fields.
         drop(engine);
     }

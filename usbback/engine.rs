@@ -11,7 +11,7 @@
 
 use crate::announce::Announcer;
 use crate::attachment::Attachment;
-use crate::connection::{Connection, Doorbell, Finished};
+use crate::connection::{Connection, Doorbell};
 use crate::operation::Pending;
 use crate::transfer::{self, Copier, Unfit};
 use crate::vusb::PORTS;
@@ -19,7 +19,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use ring::{BackRing, Corrupt};
 use usb::urb::{Ticket, Urb};
-use usbback_core::{refused, Index, Port, Slots, Verdict, SLOTS};
+use usbback_core::{refused, Back, Ended, Index, Port, Slots, Verdict, SLOTS};
 use usbif::{
     Direction, PortNumber, Request, Response, Speed, Statistics, Status, Submit, URB_ENTRY,
 };
@@ -102,12 +102,12 @@ impl Engine {
     /// One turn. True: there is more to do.
     pub(crate) fn turn(&mut self, connection: &Arc<Connection>) -> Result<bool, Corrupt> {
         self.look_at_ports(connection);
-        let returned = connection.take_returned();
-        for urb in returned.urbs.into_iter().flatten() {
-            self.landed(connection, urb);
-        }
-        for finished in returned.operations.into_iter().flatten() {
-            self.finished(connection, finished);
+        // Bounded: what comes back meanwhile has been sent for requests taken before.
+        while let Some(back) = connection.back() {
+            match back {
+                Back::Urb(urb) => self.landed(connection, urb),
+                Back::Operation(ended) => self.finished(connection, ended),
+            }
         }
         let mut more = true;
         for _ in 0..BUDGET {
@@ -347,17 +347,17 @@ impl Engine {
     }
 
     /// An operation has ended: its port goes on.
-    fn finished(&mut self, connection: &Arc<Connection>, finished: Finished) {
+    fn finished(&mut self, connection: &Arc<Connection>, finished: Ended<Arc<Attachment>>) {
         if let Some(slot) = finished.slot {
             self.end(slot, finished.status);
         }
-        let number = finished.attachment.port;
+        let number = finished.device.port;
         let Some(port) = self.port(number) else {
             return;
         };
         let current = port
             .device()
-            .is_some_and(|device| Arc::ptr_eq(device, &finished.attachment));
+            .is_some_and(|device| Arc::ptr_eq(device, &finished.device));
         if current {
             port.done();
             self.go_on(connection, number);

@@ -199,30 +199,7 @@ proptest! {
                 entry[at + 7] &= 0x0f;
             }
         }
-        let id = u16::from_le_bytes([entry[0], entry[1]]);
-        match Request::parse(&entry) {
-            Err(refused) => prop_assert_eq!(refused.id, id),
-            Ok(Request::Unlink { id: got, .. }) => prop_assert_eq!(got, id),
-            Ok(Request::Indirect(indirect)) => {
-                prop_assert_eq!(indirect.submit().id, id);
-                let list = indirect.list();
-                prop_assert!(u32::from(list.offset) + u32::from(list.length) <= 4096);
-                prop_assert!(usize::from(list.length) <= Indirect::LIST);
-            }
-            Ok(Request::Submit(s)) => {
-                prop_assert_eq!(s.id, id);
-                prop_assert!((1..=31).contains(&s.port.get()));
-                prop_assert!(s.device < 128 && s.endpoint < 16);
-                prop_assert!(s.data.total() <= MAX_TRANSFER);
-                for seg in s.data.as_slice() {
-                    prop_assert!(seg.length > 0);
-                    prop_assert!(u32::from(seg.offset) + u32::from(seg.length) <= 4096);
-                }
-                if let Kind::Control(setup) = s.kind {
-                    prop_assert_eq!(u32::from(setup.length()), s.data.total());
-                }
-            }
-        }
+        invariants::wire::request(&entry);
     }
 
     #[test]
@@ -240,46 +217,27 @@ proptest! {
 
     #[test]
     fn a_random_response_is_sound_or_refused(bytes in any::<[u8; 16]>(), known in any::<bool>()) {
-        let mut entry = [0; URB_ENTRY];
-        entry[..16].copy_from_slice(&bytes);
+        let mut bytes = bytes;
         if known {
-            entry[4..8].fill(0);
+            bytes[4..8].fill(0);
         }
-        match Response::parse(&entry) {
-            Err(refused) => prop_assert_eq!(refused.id, u16::from_le_bytes([bytes[0], bytes[1]])),
-            Ok(r) => {
-                prop_assert!(r.actual_length <= i32::MAX as u32);
-                prop_assert_eq!(Status::from_wire(r.status.errno()), Some(r.status));
-            }
-        }
+        invariants::wire::response(&bytes);
     }
 
     #[test]
     fn a_connection_event_is_sound_or_refused(entry in any::<[u8; 4]>()) {
-        match ConnEvent::parse(&entry) {
-            Ok(event) => prop_assert_eq!(event.encode(), entry),
-            Err(refused) => {
-                prop_assert_eq!(refused.id, u16::from_le_bytes([entry[0], entry[1]]));
-                prop_assert!(!(1..=31).contains(&entry[2]) || entry[3] > 3);
-            }
-        }
+        invariants::wire::connection_event(&entry);
     }
 
     /// Every URB status has one on the wire, and the wire's map to themselves.
     #[test]
     fn every_status_has_a_place(status in any::<i32>()) {
-        let wire = Status::from_urb(status);
-        prop_assert_eq!(Status::from_wire(wire.errno()), Some(wire));
-        prop_assert_eq!(Status::from_urb(wire.errno()), wire);
+        invariants::wire::status(status);
     }
 
     #[test]
-    fn a_descriptor_survives_and_its_status_is_tame(bytes in any::<[u8; 16]>(), total in any::<u32>()) {
-        let descriptor = IsoDescriptor::parse(&bytes);
-        prop_assert_eq!(IsoDescriptor::parse(&descriptor.encode()), descriptor);
-        prop_assert!(descriptor.status <= 0 && descriptor.status >= -121);
-        let end = u64::from(descriptor.offset) + u64::from(descriptor.length);
-        prop_assert_eq!(descriptor.fits(total), end <= u64::from(total));
+    fn a_descriptor_survives_and_its_status_is_tame(bytes in any::<[u8; 20]>()) {
+        invariants::wire::descriptor(&bytes);
     }
 }
 
@@ -460,4 +418,16 @@ fn what_cannot_be_indirect_is_refused() {
             "{number}"
         );
     }
+}
+
+/// The numbers of usbif.h, which are also those of the `port-N` nodes.
+#[test]
+fn speeds_have_their_numbers() {
+    let speeds = [Speed::None, Speed::Low, Speed::Full, Speed::High];
+    for (number, speed) in (0..).zip(speeds) {
+        assert_eq!(speed.wire(), number);
+        assert_eq!(Speed::from_wire(number), Some(speed));
+        invariants::wire::connection_event(&[1, 2, 31, number]);
+    }
+    assert_eq!(Speed::from_wire(4), None);
 }

@@ -3,6 +3,7 @@
 //! The steps of a port, in a world that does what the steps say: they come to
 //! an end, and at the end everything is where it belongs.
 
+use invariants::claim::{settle, settles, stays_away};
 use proptest::prelude::*;
 use usbback_core::*;
 
@@ -46,93 +47,17 @@ fn view() -> impl Strategy<Value = View> {
     })
 }
 
-/// What a step does when it works.
-fn act(view: &mut View, step: Step) {
-    match step {
-        Step::Wait | Step::Forget => {}
-        Step::Reserve => view.reserved = true,
-        Step::Unreserve => view.reserved = false,
-        Step::Configure => {
-            view.device = match view.device {
-                Device::Unfit { why, .. } => Device::Unfit {
-                    why,
-                    configured: true,
-                },
-                _ if view.reserved => Device::Free,
-                _ => Device::Host,
-            }
-        }
-        Step::Claim => {
-            view.device = Device::Ours;
-            view.holding = true;
-            view.claimed = true;
-        }
-        Step::Attach => {
-            view.attached = true;
-            view.tainted = true;
-        }
-        Step::Detach => view.attached = false,
-        Step::Release => {
-            view.holding = false;
-            if view.device == Device::Ours {
-                view.device = Device::Free;
-            }
-        }
-        Step::Unconfigure => {
-            view.device = match view.device {
-                Device::Unfit { why, .. } => Device::Unfit {
-                    why,
-                    configured: false,
-                },
-                _ => Device::Unconfigured,
-            }
-        }
-        Step::Offer => {
-            view.device = Device::Host;
-            view.claimed = false;
-        }
-    }
-}
-
-fn settle(view: &mut View) -> Step {
-    for _ in 0..12 {
-        let step = next_step(view);
-        if matches!(step, Step::Wait | Step::Forget) {
-            return step;
-        }
-        act(view, step);
-    }
-    panic!("never settles: {view:?}");
-}
-
 proptest! {
     #[test]
-    fn settles(view in view()) {
-        let mut now = view;
-        let end = settle(&mut now);
-        match view.rule {
-            Ok(_) => prop_assert_eq!(end, Step::Wait),
-            // An administrator's release leaves nothing of ours.
-            Err(Leave::ToHost) => {
-                prop_assert_eq!(end, Step::Forget);
-                prop_assert!(!now.reserved && !now.attached && !now.holding);
-            }
-            Err(Leave::Reserved) => prop_assert!(!now.attached && !now.holding),
-        }
+    fn every_view_settles(view in view()) {
+        settles(view);
     }
 
     /// Where a guest has been, no driver of the host is offered anything.
     #[test]
     fn a_used_device_stays_away_from_the_host(view in view()) {
         prop_assume!(view.tainted && view.reserved && view.rule != Err(Leave::ToHost));
-        let mut now = view;
-        for _ in 0..12 {
-            let step = next_step(&now);
-            prop_assert!(!matches!(step, Step::Unreserve | Step::Offer | Step::Forget), "{:?}", step);
-            prop_assert!(step != Step::Configure || now.reserved);
-            act(&mut now, step);
-        }
-        prop_assert!(now.reserved);
+        stays_away(view);
     }
 
     /// A device that is there and free goes to the guest, if nobody objects.

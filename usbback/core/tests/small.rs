@@ -25,29 +25,9 @@ fn segments() -> impl Strategy<Value = Segments> {
 }
 
 proptest! {
-    /// Byte by byte: each byte of the range once, in order, in the right place.
     #[test]
     fn pieces_cover_the_range(segments in segments(), a in 0u32..70_000, b in 0u32..70_000) {
-        let (from, to) = (a.min(b), a.max(b));
-        let bytes: Vec<(u32, u16)> = segments
-            .as_slice()
-            .iter()
-            .flat_map(|s| (s.offset..s.offset + s.length).map(|at| (s.gref, at)))
-            .collect();
-        let mut at = from as usize;
-        for piece in pieces(&segments, from, to) {
-            prop_assert!(piece.length > 0);
-            prop_assert!(piece.local + piece.length <= PAGE_SIZE);
-            prop_assert!(piece.foreign + piece.length <= PAGE_SIZE);
-            for n in 0..piece.length {
-                prop_assert_eq!(bytes[at], (piece.gref, piece.foreign + n));
-                prop_assert_eq!(at, piece.page * 4096 + usize::from(piece.local + n));
-                at += 1;
-            }
-        }
-        let end = (to as usize).min(bytes.len()).max(from as usize);
-        prop_assert_eq!(at, end);
-        prop_assert!(pieces(&segments, from, to).count() <= 32);
+        invariants::copy::cover(&segments, a.min(b), a.max(b));
     }
 
     /// Joined ranges hold the same bytes in the same order, and no two of them

@@ -82,41 +82,9 @@ proptest! {
                 memory: if linear { Memory::Linear } else { Memory::Other },
             })
             .collect();
-        let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
-        let mut plan = Plan::new(start, limit, most, trusted, fragments.iter().copied());
-        let check = |plan: &Plan| {
-            let mut at = start;
-            for part in plan.parts() {
-                assert_eq!(part.at, at);
-                assert!((1..=4096).contains(&part.length));
-                assert!(part.offset + part.length <= 4096);
-                at += u32::from(part.length);
-                if part.in_place {
-                    // The page belongs to the URB whole.
-                    let mut begin = start;
-                    let fragment = fragments.iter().find(|f| {
-                        let here = begin == part.at;
-                        begin += u32::from(f.length);
-                        here
-                    });
-                    let fragment = fragment.unwrap();
-                    assert!(trusted && fragment.memory == Memory::Linear);
-                    assert_eq!((fragment.offset, fragment.length), (0, 4096));
-                }
-            }
-            assert_eq!(plan.total(), at - start);
-            assert!(plan.parts().len() <= most);
-        };
-        check(&plan);
-        let total = plan.total();
-        prop_assert!(total <= limit.min(available) && total > 0);
-        // Not all fitted: then all parts are in use.
-        prop_assert!(total == limit.min(available) || plan.parts().len() == most);
-        plan.truncate(total / 3);
-        check(&plan);
-        prop_assert_eq!(plan.total(), total / 3);
-        plan.truncate(0);
-        prop_assert!(plan.parts().is_empty());
+        for cut in [limit / 3, limit] {
+            invariants::plan::hides_neighbours(start, limit, most, trusted, &fragments, cut);
+        }
     }
 }
 
