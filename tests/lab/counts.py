@@ -37,7 +37,7 @@ LONG = Counts(
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
-    usbtest=64,
+    usbtest=16,
     xl_cycles=2,
     replugs=5,
     destroys=2,

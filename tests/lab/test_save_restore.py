@@ -7,7 +7,7 @@ from lab.gadget import Stick
 from lab.test_xl import wait_host_driver
 from lab.xl import host_address
 
-LINES = 300
+LINES = 60
 IMAGE = "/var/tmp/saved"
 
 
@@ -44,7 +44,7 @@ def test_a_mounted_filesystem_goes_on(guest, usbback, stick, how):
     number = guest.run(f"cat {device}/devnum")
     guest.run(f"mkfs.ext4 -q /dev/{disk} && mount -t ext4 /dev/{disk} /mnt", 120)
     writer = guest.job(f"i=0; while [ $i -lt {LINES} ]; do echo line $i >>/mnt/log || exit 1; sync -f /mnt/log || exit 2; i=$((i + 1)); done")
-    guest.wait("[ $(wc -l </mnt/log) -gt 20 ]", 60, "the writer does not get on")
+    guest.wait("[ $(wc -l </mnt/log) -gt 10 ]", 60, "the writer does not get on")
     if how == "checkpoint":
         guest.checkpoint(IMAGE)
     else:
