@@ -17,7 +17,7 @@ class UsbHost(Domain):
         else:
             device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"
         # A USB 3 controller has two root hubs; the SuperSpeed one is the later one.
-        names = self.run(f"cd {device} && ls -d usb*").split()
+        names = self.run(f"cd {device} && ls -d usb[0-9]*").split()
         if not names:
             raise LabError(f"{controller} has no root hub in dom0")
         numbers = [int(name.removeprefix("usb")) for name in names]
