@@ -18,6 +18,10 @@ class Counts:
     samples: int
     rogue_step: int
     rogue_seeds: int
+    hostile_seeds: int
+    hostile_requests: int
+    hostile_connections: int
+    hostile_events: int
 
 
 # make check-long
@@ -34,6 +38,10 @@ LONG = Counts(
     samples=480_000,
     rogue_step=1,
     rogue_seeds=200,
+    hostile_seeds=3,
+    hostile_requests=1_000_000,
+    hostile_connections=2000,
+    hostile_events=1 << 20,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -49,4 +57,8 @@ SHORT = Counts(
     samples=48_000,
     rogue_step=9,
     rogue_seeds=8,
+    hostile_seeds=1,
+    hostile_requests=5000,
+    hostile_connections=60,
+    hostile_events=1 << 14,
 )

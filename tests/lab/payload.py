@@ -45,6 +45,13 @@ def _usbsim() -> Path:
     return paths.TOP / "target/release/usbsim"
 
 
+def _rogue() -> Path:
+    """The hostile frontend; linked statically, because a guest's root has few libraries."""
+    static = ["--", "-C", "target-feature=+crt-static"]
+    subprocess.run(["cargo", "rustc", "--quiet", "--release", "--package", "rogue", *static], cwd=paths.TOP, check=True)
+    return paths.TOP / "target/release/rogue"
+
+
 def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -> Path:
     """Writes dom0's whole initial ramdisk; returns its path."""
     shutil.rmtree(work, ignore_errors=True)
@@ -55,6 +62,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "guest/serve")
     _copy(guest, HERE / "guest/init")
     _copy(guest / "etc", HERE / "guest/inittab")
+    _copy(guest / "usr/bin", _rogue())
 
     initrd = work / "initrd"
     payload = initrd / "payload"
