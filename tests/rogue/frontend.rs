@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub(crate) const BACKEND: u16 = 0;
 
 /// Longest wait for the backend's next state. An emulated dom0 is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
 /// Once its frontend has misbehaved, the backend takes only so many connections
 /// in five seconds.
 const REFUSALS: usize = 10;

@@ -6,7 +6,13 @@
 
 mod attack;
 mod frontend;
+#[cfg(test)]
+mod loopback;
+#[cfg(not(test))]
 mod xen;
+
+#[cfg(test)]
+use loopback::xen;
 
 use attack::{Arena, Attack, Target, ATTACKS};
 use frontend::Vusb;

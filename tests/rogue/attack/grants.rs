@@ -10,9 +10,12 @@ use crate::frontend::BACKEND;
 use crate::xen::grant::{Access, Page};
 use crate::Result;
 use ring::SharedPage;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use usbif::{Segment, Segments, Status};
 
 const ROUND: u64 = 1000;
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a device descriptor.
 const LENGTH: u16 = 18;
 /// The ring's entries end before this byte of its page.
@@ -132,7 +135,7 @@ fn fetch(
 ) -> Result<Status> {
     let id = connection.fresh_id();
     let request = maker.descriptor_into(id, list(segments)?, &mut arena.random);
-    let response = connection.transact(&request, std::time::Duration::from_secs(60))?;
+    let response = connection.transact(&request, PATIENCE)?;
     if response.status != Status::Ok && response.actual_length != 0 {
         return Err("bytes are said to have moved that have not".into());
     }
@@ -172,8 +175,12 @@ fn over_the_indices(
     connection.push(&maker.descriptor_into(id, data, &mut arena.random).encode())?;
     connection.publish()?;
     // It looks at the indices again when it is woken, or before.
+    let start = Instant::now();
     while ring.load(0) < 16 * 1024 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        if start.elapsed() > PATIENCE {
+            return Err("a descriptor does not come".into());
+        }
+        sleep(Duration::from_millis(5));
     }
     connection.channel.notify()?;
     arena.vusb.wait_backend(&[CLOSING]).map(drop)

@@ -30,9 +30,13 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
         left -= round;
         let devices = arena.devices(&mut connection)?;
         let maker = Maker::new(arena.vusb, devices)?;
-        let entries = (0..64)
-            .map(|number| maker.wrong(number % IDS, &mut arena.random))
-            .collect::<Result<Vec<_>>>()?;
+        let mut entries = Vec::new();
+        for number in 0..64 {
+            let mut entry = maker.wrong(0, &mut arena.random)?;
+            // The id too may be wrong.
+            entry[..2].copy_from_slice(&(number % IDS).to_le_bytes());
+            entries.push(entry);
+        }
         let page = connection.urb_page().clone();
         let (active, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let random = arena.random.fork();

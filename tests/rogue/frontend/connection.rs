@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use usbif::{ConnEvent, Request, Response, CONN_ENTRY, URB_ENTRY};
 
 /// Longest wait for an answer that no device has to give.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 90 });
 /// A request that has no answer after this long is with a device, which may
 /// have nothing to say.
 const QUIET: Duration = Duration::from_millis(4);
