@@ -66,7 +66,7 @@ impl Stick {
         let mut status = b"USBS".to_vec();
         status.extend(&data[4..8]);
         status.extend([0; 5]);
-        let at = BLOCK * (usize::from(data[19]) << 8 | usize::from(data[20]));
+        let at = BLOCK * usize::from(u16::from_be_bytes([data[19], data[20]]));
         let length = BLOCK * usize::from(data[23]);
         match data[15] {
             0x28 => {
