@@ -20,9 +20,10 @@ pub(crate) const BACKEND: u16 = 0;
 
 /// Longest wait for the backend's next state. An emulated dom0 is slow.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
-/// Once its frontend has misbehaved, the backend takes only so many connections
-/// in five seconds.
-const REFUSALS: usize = 10;
+/// Once its frontend has misbehaved, the backend takes ten connections in five
+/// seconds. An honest one tries so often, this far apart.
+const ATTEMPTS: usize = 10;
+const APART: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
 
 /// States of a xenbus device (io/xenbus.h).
 pub(crate) mod state {
@@ -137,9 +138,15 @@ impl Vusb {
         ))
     }
 
+    /// Waits long enough for the backend to look at the next connection, instead
+    /// of refusing it unseen.
+    pub(crate) fn pace(&self) {
+        sleep(APART / 2);
+    }
+
     /// Connects as an honest frontend does, whatever was before.
     pub(crate) fn connect(&self) -> Result<Connection> {
-        for _ in 0..REFUSALS {
+        for _ in 0..ATTEMPTS {
             self.settle()?;
             let mut connection = self.rings()?;
             connection.offer_events()?;
@@ -149,7 +156,7 @@ impl Vusb {
                 self.show(state::CONNECTED)?;
                 return Ok(connection);
             }
-            sleep(Duration::from_secs(1));
+            sleep(APART);
         }
         Err("the backend refuses an honest frontend".into())
     }

@@ -68,6 +68,9 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             over.store(true, Ordering::Relaxed);
             offered
         })?;
+        if arena.random.bool() {
+            arena.vusb.pace();
+        }
     }
     Ok(())
 }

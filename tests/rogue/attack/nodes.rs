@@ -25,8 +25,8 @@ const VALUES: [&[u8]; 16] = [
     b"\xff\xfe\xfd",
     b"1e9",
 ];
-/// The longest value that XenStore takes, about.
-const LONG: usize = 3900;
+/// The longest value that a guest may store, about: its quota is 2048 bytes.
+const LONG: usize = 1900;
 const TOO_LONG: usize = 64 << 10;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
@@ -58,6 +58,9 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
         }
         arena.vusb.show(state::INITIALISING)?;
         arena.vusb.offer()?;
+        if arena.random.bool() {
+            arena.vusb.pace();
+        }
     }
     Ok(())
 }
