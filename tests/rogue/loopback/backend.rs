@@ -216,6 +216,11 @@ impl Backend {
                     self.answer(rings, Response::plain(id, Status::Ok));
                 }
                 Ok(Request::Submit(submit)) => self.submit(rings, &submit),
+                // It does not say that it takes them.
+                Ok(Request::Indirect(indirect)) => {
+                    let id = indirect.submit().id;
+                    self.answer(rings, Response::plain(id, Status::Invalid));
+                }
             }
         }
         if rings.urbs.publish() {
