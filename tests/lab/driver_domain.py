@@ -11,6 +11,6 @@ from lab.guest import Guest
 class DriverDomain(Guest, UsbHost):
     def prepare(self) -> "DriverDomain":
         """Has USB devices of software, and no class driver that would want them."""
-        self.run("mount -t configfs configfs /sys/kernel/config 2>/dev/null || true")
-        self.run("modprobe -a libcomposite dummy_hcd")
+        self.run("modprobe -a libcomposite dummy_hcd usb_f_mass_storage")
+        self.run("mount -t configfs configfs /sys/kernel/config")
         return self
