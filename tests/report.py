@@ -30,7 +30,7 @@ def bench(modules: pathlib.Path) -> list[tuple[str, str]]:
 
 
 def len_cpus() -> int:
-    return len(pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*"))
+    return len(list(pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*")))
 
 
 def outcome(case: ET.Element) -> str:
