@@ -30,7 +30,7 @@ def bench(modules: pathlib.Path) -> list[tuple[str, str]]:
 
 
 def len_cpus() -> int:
-    return len(pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*"))
+    return len(list(pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*")))
 
 
 def outcome(case: ET.Element) -> str:
@@ -49,8 +49,22 @@ def sentence(test: str) -> str:
 
 def measured(case: ET.Element) -> str:
     """What a test has recorded beside its verdict (pytest's record_property)."""
-    found = case.iterfind("properties/property")
+    found = [item for item in case.iterfind("properties/property") if item.get("name") != "covers"]
     return "; ".join(f"{item.get('name')}: {item.get('value')}" for item in found)
+
+
+def compatibility(xml: pathlib.Path) -> list[str]:
+    """What was seen to work with what: one row for each combination that a test covers."""
+    rows: dict[tuple[str, ...], set[str]] = {}
+    for case in ET.parse(xml).iter("testcase"):
+        for item in case.iterfind("properties/property"):
+            if item.get("name") == "covers":
+                rows.setdefault(tuple(item.get("value", "").split("|")), set()).add(outcome(case))
+    lines = ["| device | transfers | peer | domain | result |", "| --- | --- | --- | --- | --- |"]
+    for row, outcomes in sorted(rows.items()):
+        worst = "FAILED" if "FAILED" in outcomes else "passed" if "passed" in outcomes else "skipped"
+        lines.append(f"| {' | '.join(row)} | {worst} |")
+    return lines
 
 
 def cases(xml: pathlib.Path) -> list[str]:
@@ -85,5 +99,12 @@ def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, parts: list[
         f"| **all** | {sum(part[1] for part in parts)} | {sum(part[2] for part in parts)} |",
     ]
     if lab.exists():
+        lines += ["", "## What works with what", "", *compatibility(lab)]
         lines += ["", "## In the lab", *cases(lab)]
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_compatibility(path: pathlib.Path, lab: pathlib.Path):
+    """Writes the table of what works with what as a page of its own."""
+    intro = "Written by `make check-long` from its own run: what was seen to work with what, and what was not."
+    path.write_text("\n".join(["# Compatibility", "", intro, "", *compatibility(lab)]) + "\n")

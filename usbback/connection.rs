@@ -174,7 +174,7 @@ impl Connection {
     /// written again.
     fn stop(&self, why: &str) {
         self.close();
-        self.vusb.broken(why);
+        self.vusb.broken(EPROTO, why);
     }
 
     /// Lets go of everything. Waits for host controllers. Again: does nothing.

@@ -13,7 +13,7 @@ use crate::announce::Announcer;
 use crate::attachment::Attachment;
 use crate::connection::{Connection, Doorbell};
 use crate::operation::Pending;
-use crate::transfer::{self, Copier};
+use crate::transfer::{self, Copier, Unfit};
 use crate::vusb::PORTS;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -193,14 +193,7 @@ impl Engine {
     fn request(&mut self, connection: &Arc<Connection>, entry: &[u8; URB_ENTRY]) {
         match Request::parse(entry) {
             Err(refused) => {
-                if connection.vusb.limit.allows() {
-                    pr_warn!(
-                        "domain {}, vusb {}: bad request: {}\n",
-                        connection.vusb.domid,
-                        connection.vusb.id,
-                        refused.reason
-                    );
-                }
+                bad_request(connection, refused.reason);
                 self.answer(&Response::plain(refused.id, Status::Invalid));
             }
             Ok(Request::Unlink { id, target, .. }) => {
@@ -208,6 +201,13 @@ impl Engine {
                 self.answer(&Response::plain(id, Status::Ok));
             }
             Ok(Request::Submit(submit)) => self.accept(connection, &submit),
+            Ok(Request::Indirect(indirect)) => match self.copier.complete(&indirect) {
+                Ok(submit) => self.accept(connection, &submit),
+                Err(Unfit(reason)) => {
+                    bad_request(connection, reason);
+                    self.answer(&Response::plain(indirect.submit().id, Status::Invalid));
+                }
+            },
         }
     }
 
@@ -263,7 +263,7 @@ impl Engine {
     fn follow(&mut self, connection: &Arc<Connection>, port: PortNumber, verdict: Verdict) {
         match verdict {
             Verdict::Answer(slot, status) => self.end(slot, status),
-            Verdict::Submit(slot) => self.submit(slot),
+            Verdict::Submit(slot) => self.submit(connection, slot),
             Verdict::Run(slot, operation) => {
                 if let Some(flight) = slot.and_then(|slot| self.slots.get_mut(slot)) {
                     flight.stage = Stage::Operation;
@@ -284,13 +284,13 @@ impl Engine {
     }
 
     /// Sends a request to its device.
-    fn submit(&mut self, slot: Index) {
-        if let Err(status) = self.try_submit(slot) {
+    fn submit(&mut self, connection: &Connection, slot: Index) {
+        if let Err(status) = self.try_submit(connection, slot) {
             self.end(slot, status);
         }
     }
 
-    fn try_submit(&mut self, slot: Index) -> Result<(), Status> {
+    fn try_submit(&mut self, connection: &Connection, slot: Index) -> Result<(), Status> {
         let index = slot.get();
         let flight = self.slots.get_mut(slot).ok_or(Status::IoError)?;
         let submit = self
@@ -308,9 +308,10 @@ impl Engine {
         let mut urb = place.take().ok_or(Status::IoError)?;
         let transfer = match self.copier.fetch(submit, &mut urb) {
             Ok(()) => transfer::of(submit),
-            Err(status) => {
+            Err(Unfit(reason)) => {
                 *place = Some(urb);
-                return Err(status);
+                bad_request(connection, reason);
+                return Err(Status::Invalid);
             }
         };
         match urb.submit(target, &transfer) {
@@ -383,5 +384,17 @@ impl Engine {
             }
             Stage::Operation => {}
         }
+    }
+}
+
+/// Says what is wrong with a request, unless that was said too often.
+fn bad_request(connection: &Connection, reason: &str) {
+    if connection.vusb.limit.allows() {
+        pr_warn!(
+            "domain {}, vusb {}: bad request: {}\n",
+            connection.vusb.domid,
+            connection.vusb.id,
+            reason
+        );
     }
 }

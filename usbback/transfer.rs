@@ -5,20 +5,24 @@
 //!
 //! Byte n of the data is byte n of the slot's memory. Only what the device has
 //! sent is given back: the rest of the memory is another request's past.
-//! Isochronous descriptors travel through a page of their own.
+//! Isochronous descriptors travel through a page of their own. All copies of a
+//! request are made together, in as few calls of the hypervisor as they fit in.
 
 use crate::connection::{Connection, PACKETS};
 use kernel::page::Page;
 use kernel::prelude::*;
 use usb::urb::{Transfer, TransferKind, Urb};
-use usbback_core::{pieces, Piece};
-use usbif::{iso_status, Direction, IsoDescriptor, Kind, Response, Segments, Status, Submit};
+use usbback_core::{joined, pieces, Piece};
+use usbif::{
+    iso_status, Direction, Indirect, IsoDescriptor, Kind, Response, Segments, Status, Submit,
+};
 use xen::grant_copy::{CopyBatch, CopyRoom, Failed, Foreign};
 use xen::pages::{copy_in, copy_out};
 use xen::DomId;
 
-/// Copies of one batch: 16 segments in 16 pages are at most 31 pieces.
-const ROOM: usize = 32;
+/// Copies of one batch: 32 segments in 32 pages are at most 63 pieces, but each
+/// isochronous packet that is not full begins a new one.
+const ROOM: usize = 128;
 
 /// All descriptors of a request fit into one page.
 const _: () = assert!(PACKETS as usize * IsoDescriptor::SIZE <= 4096);
@@ -29,6 +33,15 @@ pub(crate) struct Copier {
     room: KBox<CopyRoom<ROOM>>,
     /// For isochronous descriptors.
     descriptors: Page,
+}
+
+/// A request that cannot be done, and why, for the log.
+pub(crate) struct Unfit(pub(crate) &'static str);
+
+impl From<Broken> for Unfit {
+    fn from(_: Broken) -> Self {
+        Self("memory that is not granted")
+    }
 }
 
 impl From<Failed> for Broken {
@@ -55,44 +68,87 @@ impl Copier {
         })
     }
 
+    /// Fetches the segments of an indirect request.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; it is to be answered as invalid.
+    pub(crate) fn complete(&mut self, indirect: &Indirect) -> core::result::Result<Submit, Unfit> {
+        let list = indirect.list();
+        let from = Foreign {
+            gref: list.gref,
+            offset: list.offset,
+        };
+        let mut batch = self.room.batch(self.domain);
+        batch
+            .read(from, &self.descriptors, 0, list.length)
+            .map_err(Broken::from)?;
+        batch.run().map_err(Broken::from)?;
+        // Out of the guest's reach: checked and used as it is.
+        let mut bytes = [0; Indirect::LIST];
+        copy_out(&self.descriptors, 0, &mut bytes).map_err(Broken::from)?;
+        indirect
+            .complete(&bytes)
+            .map_err(|refused| Unfit(refused.reason))
+    }
+
     /// Before submission: outgoing data, and the packets of an isochronous
     /// transfer.
     ///
     /// # Errors
     ///
-    /// The status to answer with.
+    /// What is wrong with the request; it is to be answered as invalid.
     pub(crate) fn fetch(
         &mut self,
         submit: &Submit,
         urb: &mut Urb<Connection>,
-    ) -> Result<(), Status> {
-        if submit.direction == Direction::Out {
-            self.copy(urb, &submit.data, 0, submit.data.total(), fetch_piece)
-                .map_err(|Broken| Status::Invalid)?;
-        }
-        if let Kind::Isochronous {
-            packets,
-            descriptors,
-            ..
-        } = &submit.kind
-        {
-            if *packets > PACKETS {
-                return Err(Status::Invalid);
+    ) -> core::result::Result<(), Unfit> {
+        let (packets, descriptors) = match submit.kind {
+            Kind::Isochronous { packets, .. } if packets > PACKETS => {
+                return Err(Unfit("more than 256 packets"));
             }
-            self.fetch_descriptors(descriptors)
-                .map_err(|Broken| Status::Invalid)?;
-            for index in 0..*packets {
-                let mut bytes = [0; IsoDescriptor::SIZE];
-                copy_out(&self.descriptors, at(index), &mut bytes).map_err(|_| Status::Invalid)?;
-                let packet = IsoDescriptor::parse(&bytes);
-                if !packet.fits(submit.data.total()) {
-                    return Err(Status::Invalid);
-                }
-                urb.set_packet(index, packet.offset, packet.length)
-                    .map_err(|_| Status::Invalid)?;
+            Kind::Isochronous {
+                packets,
+                descriptors,
+                ..
+            } => (packets, descriptors),
+            _ => (0, Segments::EMPTY),
+        };
+        self.fetch_bytes(submit, &descriptors, urb)?;
+        let total = submit.data.total();
+        for index in 0..packets {
+            // Copied out of the guest's reach above: checked and used as it is.
+            let mut bytes = [0; IsoDescriptor::SIZE];
+            copy_out(&self.descriptors, at(index), &mut bytes).map_err(Broken::from)?;
+            let packet = IsoDescriptor::parse(&bytes);
+            if !packet.fits(total) {
+                return Err(Unfit("a packet beyond the data"));
             }
+            urb.set_packet(index, packet.offset, packet.length)
+                .map_err(Broken::from)?;
         }
         Ok(())
+    }
+
+    /// Copies OUT data to the slot, and descriptors to their page.
+    fn fetch_bytes(
+        &mut self,
+        submit: &Submit,
+        descriptors: &Segments,
+        urb: &Urb<Connection>,
+    ) -> Result<(), Broken> {
+        let mut batch = self.room.batch(self.domain);
+        if submit.direction == Direction::Out {
+            for piece in pieces(&submit.data, 0, submit.data.total()) {
+                let page = urb.buffer().page(piece.page).ok_or(Broken)?;
+                with_room(&mut batch)?.read(foreign(&piece), page, piece.local, piece.length)?;
+            }
+        }
+        for piece in pieces(descriptors, 0, descriptors.total()) {
+            let page = &self.descriptors;
+            with_room(&mut batch)?.read(foreign(&piece), page, piece.local, piece.length)?;
+        }
+        Ok(batch.run()?)
     }
 
     /// After completion: incoming data, and what became of each packet. The id is
@@ -117,7 +173,7 @@ impl Copier {
                 self.give_packets(submit, urb, *packets, descriptors)
             }
             _ if submit.direction == Direction::In => {
-                self.copy(urb, &submit.data, 0, response.actual_length, give_piece)
+                self.give_bytes(submit, urb, response.actual_length)
             }
             _ => Ok(()),
         };
@@ -130,6 +186,20 @@ impl Copier {
         response
     }
 
+    /// Copies the first `length` bytes to the guest.
+    fn give_bytes(
+        &mut self,
+        submit: &Submit,
+        urb: &Urb<Connection>,
+        length: u32,
+    ) -> Result<(), Broken> {
+        let mut batch = self.room.batch(self.domain);
+        give_range(&mut batch, submit, urb, 0, length)?;
+        Ok(batch.run()?)
+    }
+
+    /// Copies each packet's descriptor to the guest, and of those that came in
+    /// the bytes that did.
     fn give_packets(
         &mut self,
         submit: &Submit,
@@ -139,10 +209,6 @@ impl Copier {
     ) -> Result<(), Broken> {
         for index in 0..packets {
             let packet = urb.packet(index).ok_or(Broken)?;
-            if submit.direction == Direction::In {
-                let end = packet.offset.saturating_add(packet.actual_length);
-                self.copy(urb, &submit.data, packet.offset, end, give_piece)?;
-            }
             let descriptor = IsoDescriptor {
                 offset: packet.offset,
                 length: packet.length,
@@ -152,48 +218,45 @@ impl Copier {
             copy_in(&self.descriptors, at(index), &descriptor.encode())?;
         }
         let mut batch = self.room.batch(self.domain);
-        for piece in pieces(descriptors, 0, descriptors.total()) {
-            batch.write(
-                &self.descriptors,
-                piece.local,
-                foreign(&piece),
-                piece.length,
-            )?;
-        }
-        Ok(batch.run()?)
-    }
-
-    fn fetch_descriptors(&mut self, descriptors: &Segments) -> Result<(), Broken> {
-        let mut batch = self.room.batch(self.domain);
-        for piece in pieces(descriptors, 0, descriptors.total()) {
-            batch.read(
-                foreign(&piece),
-                &self.descriptors,
-                piece.local,
-                piece.length,
-            )?;
-        }
-        Ok(batch.run()?)
-    }
-
-    /// Copies bytes `from..to` of the data, piece by piece.
-    fn copy(
-        &mut self,
-        urb: &Urb<Connection>,
-        data: &Segments,
-        from: u32,
-        to: u32,
-        piece: for<'p> fn(&mut CopyBatch<'_, 'p>, &'p Urb<Connection>, &Piece) -> Result,
-    ) -> Result<(), Broken> {
-        let mut batch = self.room.batch(self.domain);
-        for next in pieces(data, from, to) {
-            if batch.room() == 0 {
-                batch.run()?;
+        if submit.direction == Direction::In {
+            let received = (0..packets)
+                .filter_map(|index| urb.packet(index))
+                .map(|packet| (packet.offset, packet.actual_length));
+            for (first, length) in joined(received) {
+                give_range(&mut batch, submit, urb, first, length)?;
             }
-            piece(&mut batch, urb, &next)?;
+        }
+        for piece in pieces(descriptors, 0, descriptors.total()) {
+            let page = &self.descriptors;
+            with_room(&mut batch)?.write(page, piece.local, foreign(&piece), piece.length)?;
         }
         Ok(batch.run()?)
     }
+}
+
+/// The batch, with room for one copy more: it is run when it has none.
+fn with_room<'b, 'a, 'p>(
+    batch: &'b mut CopyBatch<'a, 'p>,
+) -> Result<&'b mut CopyBatch<'a, 'p>, Failed> {
+    if batch.room() == 0 {
+        batch.run()?;
+    }
+    Ok(batch)
+}
+
+/// Adds the copies of `length` bytes of data to the guest, from byte `first` on.
+fn give_range<'p>(
+    batch: &mut CopyBatch<'_, 'p>,
+    submit: &Submit,
+    urb: &'p Urb<Connection>,
+    first: u32,
+    length: u32,
+) -> Result<(), Broken> {
+    for piece in pieces(&submit.data, first, first.saturating_add(length)) {
+        let page = urb.buffer().page(piece.page).ok_or(Broken)?;
+        with_room(batch)?.write(page, piece.local, foreign(&piece), piece.length)?;
+    }
+    Ok(())
 }
 
 /// Where a descriptor lies in the page of descriptors.
@@ -206,24 +269,6 @@ fn foreign(piece: &Piece) -> Foreign {
         gref: piece.gref,
         offset: piece.foreign,
     }
-}
-
-fn fetch_piece<'p>(
-    batch: &mut CopyBatch<'_, 'p>,
-    urb: &'p Urb<Connection>,
-    piece: &Piece,
-) -> Result {
-    let page = urb.buffer().page(piece.page).ok_or(EINVAL)?;
-    batch.read(foreign(piece), page, piece.local, piece.length)
-}
-
-fn give_piece<'p>(
-    batch: &mut CopyBatch<'_, 'p>,
-    urb: &'p Urb<Connection>,
-    piece: &Piece,
-) -> Result {
-    let page = urb.buffer().page(piece.page).ok_or(EINVAL)?;
-    batch.write(page, piece.local, foreign(piece), piece.length)
 }
 
 /// What the host's USB core is to do for a request.

@@ -14,10 +14,14 @@ use crate::backend::Backend;
 use crate::connection::Connection;
 use kernel::prelude::*;
 use kernel::str::CString;
-use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
+use kernel::sync::{
+    aref::ARef,
+    atomic::{AtomicFlag, Relaxed},
+    new_mutex, Arc, Mutex,
+};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
-use usbif::{Speed, Statistics, MAX_PORTS};
+use usbif::{Speed, Statistics, MAX_INDIRECT, MAX_PORTS};
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
 use xen::transaction::while_alive;
@@ -46,6 +50,12 @@ pub(crate) struct Vusb {
     /// Of what the guest can cause to be logged.
     #[pin]
     pub(crate) limit: RateLimit,
+    /// A frontend was refused, or has broken the rules.
+    distrusted: AtomicFlag,
+    /// Of the connections from then on: each that fails makes us, and the
+    /// kernel's mapping of rings, write to the log.
+    #[pin]
+    attempts: RateLimit,
     /// Our nodes in XenStore; whoever reads or writes several holds it.
     #[pin]
     pub(crate) control: Mutex<Control>,
@@ -103,6 +113,10 @@ impl Vusb {
             // The C frontend does not start without it.
             while_alive(dev, |store| store.write(nodename, c"usb-ver", c"2"))?;
         }
+        // What a frontend of ours may send.
+        while_alive(dev, |store| {
+            store.write_number(nodename, c"feature-indirect-segments", MAX_INDIRECT as u32)
+        })?;
         let version = Version::new(version.unwrap_or(2)).ok_or(EINVAL)?;
         let name = CString::try_from_fmt(fmt!("vusb-{domid}.{id}"))?;
         let queue = Arc::new(WorkQueue::new(&name, Class::Data)?, GFP_KERNEL)?;
@@ -120,6 +134,8 @@ impl Vusb {
                 otherend,
                 queue,
                 limit <- RateLimit::new(),
+                distrusted: AtomicFlag::new(false),
+                attempts <- RateLimit::new(),
                 control <- new_mutex!(Control {
                     gone: false,
                     told: [None; PORTS],
@@ -198,6 +214,11 @@ impl Vusb {
         }
     }
 
+    /// Whether a connection may be tried now.
+    fn admits(&self) -> bool {
+        !self.distrusted.load(Relaxed) || self.attempts.allows()
+    }
+
     /// Reads what the frontend has published and maps it.
     fn connect(self: &Arc<Self>) -> Result {
         let number = |node: &CStr| {
@@ -242,10 +263,11 @@ impl Vusb {
         *self.statistics.lock() = *statistics;
     }
 
-    /// After a frontend that cannot be talked to. Not from its data worker's
+    /// Ends a frontend that cannot be talked to. Not from its data worker's
     /// inner lock.
-    pub(crate) fn broken(&self, what: &str) {
-        dev_fatal!(self.dev, EPROTO, "{what}");
+    pub(crate) fn broken(&self, error: Error, what: &str) {
+        self.distrusted.store(true, Relaxed);
+        dev_fatal!(self.dev, error, "{what}");
     }
 
     /// Everything ends.

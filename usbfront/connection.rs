@@ -13,7 +13,7 @@ use kernel::{fmt::Write, prelude::*, sync::Arc};
 use ring::FrontRing;
 use usb::hcd::Hcd;
 use usbfront_core::{RootHub, UsbVersion};
-use usbif::{ConnEvent, Statistics};
+use usbif::{ConnEvent, Statistics, MAX_INDIRECT};
 use xen::{
     evtchn::EventChannel,
     queue::{Class, WorkQueue},
@@ -30,6 +30,7 @@ pub(crate) struct Connection {
     // Dropped by `close` only.
     hcd: Option<Hcd<Controller>>,
     queue: Arc<WorkQueue>,
+    release_queue: Arc<WorkQueue>,
     settings: Settings,
 }
 
@@ -39,6 +40,8 @@ struct Settings {
     ports: u32,
     version: UsbVersion,
     trusted: bool,
+    /// The backend takes requests of as many segments as we make.
+    indirect: bool,
 }
 
 impl Settings {
@@ -46,10 +49,12 @@ impl Settings {
         let store = Store::DIRECT;
         let version = store.read_optional_number(backend, c"usb-ver")?;
         let trusted = store.read_optional_number(dev.nodename(), c"trusted")?;
+        let segments = store.read_optional_number(backend, c"feature-indirect-segments")?;
         Ok(Self {
             ports: store.read_number(backend, c"num-ports")?,
             version: UsbVersion::from_node(version).ok_or(EINVAL)?,
             trusted: crate::trusted() && trusted != Some(0),
+            indirect: segments.is_some_and(|most| most as usize >= MAX_INDIRECT),
         })
     }
 
@@ -71,8 +76,15 @@ impl Connection {
         let dev = frontend.device();
         let settings = Settings::read(dev, backend)?;
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
-        let state = State::new(settings.hub()?, settings.trusted)?;
-        let controller = Controller::new(state, queue.clone(), frontend.clone())?;
+        let state = State::new(settings.hub()?, settings.trusted, settings.indirect)?;
+        let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
+        let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
+        let controller = Controller::new(
+            state,
+            queue.clone(),
+            release_queue.clone(),
+            frontend.clone(),
+        )?;
         let usb20 = settings.version == UsbVersion::Usb20;
         let mut hcd = Hcd::new(dev.as_ref(), usb20, controller.clone())?;
         hcd.add()?;
@@ -80,6 +92,7 @@ impl Connection {
             controller,
             hcd: Some(hcd),
             queue,
+            release_queue,
             settings,
         };
         match this.publish(dev) {
@@ -203,6 +216,7 @@ impl Connection {
         // may want.
         drop(self.controller.close());
         self.queue.close();
+        self.release_queue.close();
     }
 }
 

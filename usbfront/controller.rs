@@ -4,8 +4,9 @@
 //! the rings.
 
 use crate::{
+    broken::Broken,
     frontend::Frontend,
-    state::{self, Broken, Link, State},
+    state::{self, Link, State},
     transfer,
 };
 use kernel::{
@@ -34,28 +35,35 @@ pub(crate) struct Controller {
     #[pin]
     work: Work<Controller>,
     #[pin]
+    release: Work<Controller, 1>,
+    #[pin]
     limit: RateLimit,
     queue: Arc<WorkQueue>,
+    release_queue: Arc<WorkQueue>,
     frontend: Arc<Frontend>,
     start: Instant<Monotonic>,
 }
 
 impl_has_work! {
     impl HasWork<Self> for Controller { self.work }
+    impl HasWork<Self, 1> for Controller { self.release }
 }
 
 impl Controller {
     pub(crate) fn new(
         state: State,
         queue: Arc<WorkQueue>,
+        release_queue: Arc<WorkQueue>,
         frontend: Arc<Frontend>,
     ) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 state <- kernel::new_spinlock_irq!(state, "xen_hcd::State"),
                 work <- kernel::new_work!("xen_hcd::Controller::work"),
+                release <- kernel::new_work!("xen_hcd::Controller::release"),
                 limit <- RateLimit::new(),
                 queue,
+                release_queue,
                 frontend,
                 start: Instant::now(),
             }),
@@ -177,6 +185,31 @@ impl WorkItem for Controller {
     }
 }
 
+/// Lets queues go on that stand still after an error, when the completions have
+/// run. On a queue of its own, for it waits.
+impl WorkItem<1> for Controller {
+    type Pointer = Arc<Controller>;
+
+    fn run(this: Arc<Controller>) {
+        let handle = {
+            let mut locked = Locked::new(&*this);
+            if !locked.is_releasable() {
+                return;
+            }
+            locked.scheduler.begin_release();
+            locked.link.as_ref().map(|link| link.handle.clone())
+        };
+        if let Some(handle) = handle {
+            handle.wait_for_completions();
+        }
+        let mut locked = Locked::new(&*this);
+        locked.scheduler.release();
+        if let Err(reason) = state::pump(&mut locked) {
+            this.halt(&mut locked, reason);
+        }
+    }
+}
+
 /// Told of events by the backend.
 pub(crate) struct Events(pub(crate) Arc<Controller>);
 
@@ -217,10 +250,11 @@ impl HostController for Controller {
         if locked.is_down() {
             return Err((ESHUTDOWN, urb));
         }
-        let transfer = match transfer::describe(&urb) {
+        let transfer = match transfer::describe(&urb, locked.indirect) {
             Ok(transfer) => transfer,
             Err(error) => return Err((error, urb)),
         };
+        urb.use_own_interval();
         let endpoint = match urb.endpoint_key() {
             Some(key) => EndpointId(key.0),
             None => match locked.scheduler.add_endpoint() {
@@ -253,6 +287,17 @@ impl HostController for Controller {
         state::give_back(locked, finished);
         if let Err(reason) = state::pump(locked) {
             self.halt(locked, reason);
+        }
+    }
+
+    fn gave_back(&self, count: u32) {
+        let mut locked = Locked::new(self);
+        locked.gave_back(count);
+        if locked.is_releasable() {
+            if let Some(link) = &locked.link {
+                self.release_queue
+                    .enqueue::<Self, 1>(link.handle.controller());
+            }
         }
     }
 

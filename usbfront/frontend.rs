@@ -12,8 +12,8 @@
 //! Initialising when we have left that meanwhile; so we leave it there.
 
 use crate::{
+    broken::Broken,
     connection::{Connection, Ending},
-    state::Broken,
 };
 use kernel::{
     device::Core,

@@ -1,64 +1,87 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages that requests carry. Each slot has 16 bounce pages, which the
+//! The pages that requests carry. Each slot has 32 bounce pages, which the
 //! backend may access as long as we are connected and which hold nothing but
 //! what was copied there for it. Whole pages of a URB are granted one by one,
-//! from the request to its answer.
+//! from the request to its answer. One page more has the segments of indirect
+//! requests, each slot's in its own place.
 
 use kernel::{page::PAGE_SIZE, prelude::*};
 use usb::hcd_urb::Urb;
 use usbfront_core::{Plan, Slot, SLOTS};
-use usbif::{Direction, Segment, Segments, MAX_SEGMENTS};
+use usbif::{Direction, Indirect, Request, Segment, Segments, Submit, MAX_INDIRECT, MAX_SEGMENTS};
 use xen::{
     grant::{Access, Grant, GrantPool},
-    pages::GrantPage,
+    pages::{copy_in, GrantPage},
     xenbus::Device,
     DomId,
 };
 
-/// Numbers for pages in place: 16 requests of 16 pages.
-const IN_PLACE: u16 = (SLOTS * MAX_SEGMENTS) as u16;
+/// Numbers for pages in place: 16 requests of 32 pages.
+const IN_PLACE: u16 = (SLOTS * MAX_INDIRECT) as u16;
+const _: () = assert!(SLOTS * Indirect::LIST <= PAGE_SIZE);
 const _: () = assert!(PAGE_SIZE == usbif::PAGE_SIZE as usize);
 
 /// The backend has a page mapped that it has just answered for.
 pub(crate) struct StillMapped;
 
-struct Bounce {
+/// A page of our own that the backend has access to.
+pub(crate) struct Bounce {
     // Ends before the page goes.
     grant: Grant,
     page: GrantPage,
 }
 
+impl Bounce {
+    fn new(backend: DomId, access: Access) -> Result<Self> {
+        let page = GrantPage::zeroed()?;
+        let grant = Grant::new(backend, page.hold()?, access)?;
+        Ok(Self { grant, page })
+    }
+
+    pub(crate) fn page(&self) -> &GrantPage {
+        &self.page
+    }
+
+    /// The first `length` bytes from `offset` on, for a request.
+    pub(crate) fn segment(&self, offset: u16, length: u16) -> Segment {
+        Segment {
+            gref: self.grant.reference(),
+            offset,
+            length,
+        }
+    }
+}
+
 struct SlotMemory {
     bounce: KVec<Bounce>,
     /// Pages of the URB, by number of the part.
-    in_place: [Option<Grant>; MAX_SEGMENTS],
+    in_place: [Option<Grant>; MAX_INDIRECT],
     plan: Plan,
 }
 
 /// All slots' pages.
 pub(crate) struct Memory {
     slots: KVec<SlotMemory>,
+    lists: Bounce,
     pool: GrantPool,
     backend: DomId,
 }
 
 impl Memory {
-    /// Allocates and grants the bounce pages: 1 MiB.
+    /// Allocates and grants the bounce pages: 2 MiB.
     pub(crate) fn new(dev: &Device) -> Result<Self> {
         let backend = dev.otherend_id();
         let mut slots = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
         for _ in 0..SLOTS {
-            let mut bounce = KVec::with_capacity(MAX_SEGMENTS, GFP_KERNEL)?;
-            for _ in 0..MAX_SEGMENTS {
-                let page = GrantPage::zeroed()?;
-                let grant = Grant::new(backend, page.hold()?, Access::ReadWrite)?;
-                bounce.push(Bounce { grant, page }, GFP_KERNEL)?;
+            let mut bounce = KVec::with_capacity(MAX_INDIRECT, GFP_KERNEL)?;
+            for _ in 0..MAX_INDIRECT {
+                bounce.push(Bounce::new(backend, Access::ReadWrite)?, GFP_KERNEL)?;
             }
             slots.push(
                 SlotMemory {
                     bounce,
-                    in_place: [const { None }; MAX_SEGMENTS],
+                    in_place: [const { None }; MAX_INDIRECT],
                     plan: Plan::default(),
                 },
                 GFP_KERNEL,
@@ -66,9 +89,36 @@ impl Memory {
         }
         Ok(Self {
             slots,
+            lists: Bounce::new(backend, Access::ReadOnly)?,
             pool: GrantPool::new(IN_PLACE)?,
             backend,
         })
+    }
+
+    /// The bounce pages of a slot; none if there is no such slot.
+    pub(crate) fn bounce(&self, slot: Slot) -> &[Bounce] {
+        let slot = self.slots.get(slot.index());
+        slot.map_or(&[], |memory| &memory.bounce)
+    }
+
+    /// The message for a transfer: one that has more segments than an entry holds
+    /// gets its list written.
+    ///
+    /// # Errors
+    ///
+    /// None that happens.
+    pub(crate) fn request(&self, slot: Slot, submit: Submit) -> Result<Request> {
+        if submit.data.len() <= MAX_SEGMENTS {
+            return Ok(Request::Submit(submit));
+        }
+        let at = slot.index().saturating_mul(Indirect::LIST);
+        // Within the page, see above; the length follows from the segments.
+        let list = self.lists.segment(at as u16, 0);
+        let indirect = Indirect::new(submit, list);
+        let mut bytes = [0; Indirect::LIST];
+        indirect.write_list(&mut bytes);
+        copy_in(self.lists.page(), at, &bytes)?;
+        Ok(Request::Indirect(indirect))
     }
 
     /// Makes the parts of a request accessible to the backend: grants pages,
@@ -91,10 +141,12 @@ impl Memory {
             Direction::In => Access::ReadWrite,
         };
         let mut segments = Segments::EMPTY;
+        let mut buffer = urb.stretches(0);
         let places = memory.in_place.iter_mut().zip(&memory.bounce);
         for (part, (place, bounce)) in plan.parts().iter().zip(places) {
+            buffer.seek(part.at);
             let page = if part.in_place {
-                urb.hold_page(part.at)
+                buffer.hold_page()
             } else {
                 None
             };
@@ -106,7 +158,7 @@ impl Memory {
                 None => {
                     if direction == Direction::Out {
                         let to = usize::from(part.offset);
-                        urb.copy_to_page(part.at, part.length, &bounce.page, to)?;
+                        buffer.copy_to_page(part.length, &bounce.page, to)?;
                     }
                     bounce.grant.reference()
                 }
@@ -136,6 +188,7 @@ impl Memory {
         };
         let mut result = Ok(());
         let mut left = actual;
+        let mut buffer = urb.stretches(0);
         let places = memory.in_place.iter_mut().zip(&memory.bounce);
         for (part, (place, bounce)) in memory.plan.parts().iter().zip(places) {
             // No more than the part's length, so it fits.
@@ -150,7 +203,8 @@ impl Memory {
             } else if direction == Direction::In && length > 0 {
                 // The buffer was long enough when the part was laid out.
                 let from = usize::from(part.offset);
-                let _ = urb.copy_from_page(part.at, length, &bounce.page, from);
+                buffer.seek(part.at);
+                let _ = buffer.copy_from_page(length, &bounce.page, from);
             }
         }
         memory.plan = Plan::default();

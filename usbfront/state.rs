@@ -7,24 +7,28 @@
 //! of work, and nothing waits.
 
 use crate::{
+    broken::Broken,
     controller::{Controller, Events, Watchdog},
-    memory::{Memory, StillMapped},
+    memory::Memory,
+    packets,
     tables::Growing,
-    transfer,
+    transfer::{self, Sizes},
 };
 use kernel::prelude::*;
-use ring::{Corrupt, FrontRing};
+use ring::FrontRing;
 use usb::{
     hcd::{Handle, Locked},
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Shape, Work,
 };
-use usbif::{ConnEvent, PortNumber, Request, Response, Statistics, CONN_ENTRY, URB_ENTRY};
+use usbif::{
+    ConnEvent, PortNumber, Request, Response, Segments, Statistics, CONN_ENTRY, URB_ENTRY,
+};
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
-/// Answers taken in without letting go of the lock: each may copy 64 KiB.
+/// Answers taken in without letting go of the lock: each may copy 128 KiB.
 const ANSWERS: u32 = 4;
 /// Connection events likewise.
 const EVENTS: u32 = 32;
@@ -32,60 +36,6 @@ const EVENTS: u32 = 32;
 /// bounded work before it: a reset of the device, or a request that the host
 /// gives up after 5 s, and their repetition.
 const PATIENCE: u32 = 60_000;
-
-/// Why nothing that the backend says is believed any more.
-#[derive(Clone, Copy)]
-pub(crate) enum Broken {
-    /// A ring's indices are impossible.
-    Indices,
-    /// A message is not one: the reason.
-    Message(&'static str),
-    /// An answer to nothing.
-    Lie(Lie),
-    /// It keeps a page that it has answered for.
-    StillMapped,
-    /// A connection event for a port that there is not.
-    NoPort(u8),
-    /// An unlink was not answered in time.
-    Silent,
-    /// Our own accounting does not fit.
-    Bug,
-}
-
-impl From<Corrupt> for Broken {
-    fn from(_: Corrupt) -> Self {
-        Broken::Indices
-    }
-}
-
-impl From<Lie> for Broken {
-    fn from(lie: Lie) -> Self {
-        Broken::Lie(lie)
-    }
-}
-
-impl From<StillMapped> for Broken {
-    fn from(_: StillMapped) -> Self {
-        Broken::StillMapped
-    }
-}
-
-impl kernel::fmt::Display for Broken {
-    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        match self {
-            Broken::Indices => write!(f, "impossible ring indices"),
-            Broken::Message(reason) => write!(f, "impossible message: {reason}"),
-            Broken::Lie(Lie::Id(id)) => write!(f, "answer to request {id}, which is not there"),
-            Broken::Lie(Lie::Length(id)) => {
-                write!(f, "answer to request {id} with more data than fits")
-            }
-            Broken::StillMapped => write!(f, "page still mapped after its answer"),
-            Broken::NoPort(port) => write!(f, "connection on port {port}, which is not there"),
-            Broken::Silent => write!(f, "no answer to an unlink"),
-            Broken::Bug => write!(f, "more requests than slots"),
-        }
-    }
-}
 
 /// The connection to the backend.
 pub(crate) struct Link {
@@ -108,8 +58,12 @@ pub(crate) struct State {
     down: bool,
     /// Whole pages may be granted in place.
     trusted: bool,
+    /// The backend takes indirect requests.
+    pub(crate) indirect: bool,
     /// Unlinks without an answer, when the watchdog was set.
     watched: usize,
+    /// URBs that were given back and have not reached the core.
+    returning: u32,
     pub(crate) statistics: Statistics,
 }
 
@@ -127,7 +81,7 @@ pub(crate) struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(hub: RootHub, trusted: bool) -> Result<Self> {
+    pub(crate) fn new(hub: RootHub, trusted: bool, indirect: bool) -> Result<Self> {
         Ok(Self {
             hub,
             hub_suspended: false,
@@ -135,7 +89,9 @@ impl State {
             link: None,
             down: false,
             trusted,
+            indirect,
             watched: 0,
+            returning: 0,
             statistics: Statistics::default(),
         })
     }
@@ -152,6 +108,17 @@ impl State {
     /// Whether URBs cannot be accepted.
     pub(crate) fn is_down(&self) -> bool {
         self.down || self.link.is_none()
+    }
+
+    /// So many URBs that were given back have reached the core.
+    pub(crate) fn gave_back(&mut self, count: u32) {
+        self.returning = self.returning.saturating_sub(count);
+    }
+
+    /// Whether queues that stand still after an error can be let go on when the
+    /// completions that the core knows of have run.
+    pub(crate) fn is_releasable(&self) -> bool {
+        self.returning == 0 && !self.down && self.scheduler.is_releasable()
     }
 
     /// Puts on the ring one request that may go there, if there is one. A URB
@@ -181,9 +148,9 @@ impl State {
         };
         let urb = self.scheduler.payload(piece.job).ok_or(Broken::Bug)?;
         match prepare(&mut link.memory, urb, &piece, self.trusted) {
-            Ok((entry, length)) => {
+            Ok((entry, sizes)) => {
                 link.urb_ring.push(&entry).map_err(|_| Broken::Bug)?;
-                self.scheduler.sent(&piece, length);
+                self.scheduler.sent(&piece, sizes.length, sizes.bytes);
                 Ok(Some(None))
             }
             Err(error) => {
@@ -209,13 +176,21 @@ impl State {
             Answer::Piece {
                 job,
                 slot,
+                offset,
                 length,
-                actual,
-                ..
+                mut actual,
             } => {
                 let urb = self.scheduler.payload(job).ok_or(Broken::Bug)?;
-                let direction = transfer::direction(urb);
-                link.memory.collect(slot, urb, direction, actual)?;
+                if urb.packet_count() > 0 {
+                    actual = packets::collect(&link.memory, slot, urb, offset, length)
+                        .ok_or(Lie::Packet(response.id))?;
+                    if offset == 0 {
+                        urb.set_start_frame(response.start_frame);
+                    }
+                } else {
+                    let direction = transfer::direction(urb);
+                    link.memory.collect(slot, urb, direction, actual)?;
+                }
                 let status = response.status.errno();
                 Ok(Some(self.scheduler.settle(job, length, actual, status)))
             }
@@ -286,19 +261,38 @@ fn prepare(
     urb: &Urb,
     piece: &Piece,
     trusted: bool,
-) -> Result<([u8; URB_ENTRY], u32)> {
-    let (plan, length) = transfer::plan(urb, piece, trusted)?;
-    let data = memory.lay_out(piece.slot, &plan, urb, piece.transfer.direction())?;
-    let submit = transfer::request(urb, piece, data)?;
-    Ok((Request::Submit(submit).encode(), length))
+) -> Result<([u8; URB_ENTRY], Sizes)> {
+    let (sizes, data, descriptors) = if piece.transfer.shape() == Shape::Isochronous {
+        let run = transfer::run(urb, piece)?;
+        let laid = packets::lay_out(memory, piece.slot, urb, piece.offset, run)?;
+        let sizes = Sizes {
+            length: run.packets,
+            bytes: run.bytes,
+        };
+        (sizes, laid.data, laid.descriptors)
+    } else {
+        let (plan, length) = transfer::plan(urb, piece, trusted)?;
+        let data = memory.lay_out(piece.slot, &plan, urb, piece.transfer.direction())?;
+        let sizes = Sizes {
+            length,
+            bytes: length,
+        };
+        (sizes, data, Segments::EMPTY)
+    };
+    let submit = transfer::request(urb, piece, sizes, data, descriptors)?;
+    Ok((memory.request(piece.slot, submit)?.encode(), sizes))
 }
 
 pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {
-    if let Some(finished) = finished {
+    if let Some(mut finished) = finished {
+        if finished.payload.packet_count() > 0 {
+            finished.payload.count_errors();
+        }
         let direction = transfer::direction(&finished.payload);
         locked
             .statistics
             .gave_back(finished.status, direction, finished.actual);
+        locked.returning = locked.returning.saturating_add(1);
         locked.give_back(finished.payload, finished.status, finished.actual);
     }
 }

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 use usb::hcd_urb::{Stretch, TransferType, Urb};
-use usbfront_core::{Fragment, Memory, Piece, Plan, Shape, Transfer};
+use usbfront_core::{Fragment, Memory, Piece, Plan, Run, Shape, Transfer, MOST_BYTES};
 use usbif::{Direction, Kind, PortNumber, Segments, SetupPacket, Submit};
 
 /// Direction of the data.
@@ -16,28 +16,51 @@ pub(crate) fn direction(urb: &Urb) -> Direction {
     }
 }
 
-/// Checks a URB and describes its transfer.
+/// Checks a URB and describes its transfer. `indirect`: the backend takes such
+/// requests.
 ///
 /// # Errors
 ///
-/// `ENXIO` a type of transfer that is not supported, `EINVAL` no buffer or no
-/// setup packet, `ENODEV` not behind a port of ours.
-pub(crate) fn describe(urb: &Urb) -> Result<Transfer> {
+/// `EINVAL` no buffer, no setup packet, or packets that leave the buffer;
+/// `EMSGSIZE` a packet that no request can carry; `ENODEV` not behind a port of
+/// ours.
+pub(crate) fn describe(urb: &Urb, indirect: bool) -> Result<Transfer> {
     let shape = match urb.transfer_type() {
         TransferType::Control => Shape::Control,
         TransferType::Bulk | TransferType::Interrupt => Shape::Stream,
-        // "Host controller driver does not support queuing of this type."
-        TransferType::Isochronous => return Err(ENXIO),
+        TransferType::Isochronous => Shape::Isochronous,
+    };
+    let length = if shape == Shape::Isochronous {
+        check_packets(urb)?
+    } else {
+        urb.length()
     };
     if !urb.has_buffer() || (shape == Shape::Control && urb.setup().is_none()) {
         return Err(EINVAL);
     }
     PortNumber::new(urb.root_port()).ok_or(ENODEV)?;
     Ok(
-        Transfer::new(shape, direction(urb), urb.length(), urb.max_packet())
+        Transfer::new(shape, direction(urb), length, urb.max_packet())
+            .indirect(indirect)
             .short_not_ok(urb.short_not_ok())
             .zero_packet(urb.zero_packet()),
     )
+}
+
+/// The number of packets, all of which lie in the buffer.
+fn check_packets(urb: &Urb) -> Result<u32> {
+    for packet in urb.packets(0) {
+        if packet.length > MOST_BYTES {
+            return Err(EMSGSIZE);
+        }
+        match packet.offset.checked_add(packet.length) {
+            Some(end) if end <= urb.length() => {}
+            _ => return Err(EINVAL),
+        }
+    }
+    Some(urb.packet_count())
+        .filter(|&count| count > 0)
+        .ok_or(EINVAL)
 }
 
 fn fragment(stretch: Stretch<'_>) -> Fragment {
@@ -60,12 +83,13 @@ fn fragment(stretch: Stretch<'_>) -> Fragment {
 pub(crate) fn plan(urb: &Urb, piece: &Piece, trusted: bool) -> Result<(Plan, u32)> {
     let lay_out = |trusted| {
         let fragments = urb.stretches(piece.offset).map(fragment);
-        Plan::new(piece.offset, piece.limit, trusted, fragments)
+        let most = piece.transfer.most_segments();
+        Plan::new(piece.offset, piece.limit, most, trusted, fragments)
     };
     let mut plan = lay_out(trusted);
     if plan.total() < piece.limit && piece.transfer.shape() != Shape::Stream {
         // It cannot be cut: the bounce pages, which waste no part of a segment,
-        // hold 64 KiB.
+        // hold 64 KiB in 16.
         plan = lay_out(false);
     }
     let length = piece.transfer.cut(plan.total()).ok_or(E2BIG)?;
@@ -73,16 +97,49 @@ pub(crate) fn plan(urb: &Urb, piece: &Piece, trusted: bool) -> Result<(Plan, u32
     Ok((plan, length))
 }
 
-/// The request that carries a piece.
-pub(crate) fn request(urb: &Urb, piece: &Piece, data: Segments) -> Result<Submit> {
+/// The packets of an isochronous piece.
+///
+/// # Errors
+///
+/// `E2BIG` not even a packet fits, which does not happen.
+pub(crate) fn run(urb: &Urb, piece: &Piece) -> Result<Run> {
+    let lengths = urb.packets(piece.offset).map(|packet| packet.length);
+    Some(Run::longest(lengths))
+        .filter(|run| run.packets > 0)
+        .ok_or(E2BIG)
+}
+
+/// How much of a transfer a piece is.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
+    /// In bytes, or in packets of an isochronous transfer.
+    pub(crate) length: u32,
+    /// In bytes.
+    pub(crate) bytes: u32,
+}
+
+/// The request that carries a piece; only an isochronous one has descriptors.
+pub(crate) fn request(
+    urb: &Urb,
+    piece: &Piece,
+    sizes: Sizes,
+    data: Segments,
+    descriptors: Segments,
+) -> Result<Submit> {
+    // A hint: the backend goes by the device's own descriptor.
+    let interval = u16::try_from(urb.interval()).unwrap_or(u16::MAX);
     let kind = match urb.transfer_type() {
         TransferType::Control => Kind::Control(SetupPacket(urb.setup().ok_or(EINVAL)?)),
         TransferType::Bulk => Kind::Bulk,
-        TransferType::Interrupt => Kind::Interrupt {
-            // A hint: the backend goes by the device's own descriptor.
-            interval: u16::try_from(urb.interval()).unwrap_or(u16::MAX),
+        TransferType::Interrupt => Kind::Interrupt { interval },
+        TransferType::Isochronous => Kind::Isochronous {
+            interval,
+            // As soon as possible: the frames that we count are not the
+            // host's, and class drivers do not ask for one.
+            start_frame: 0,
+            packets: u16::try_from(sizes.length).map_err(|_| E2BIG)?,
+            descriptors,
         },
-        TransferType::Isochronous => return Err(ENXIO),
     };
     Ok(Submit {
         id: piece.id,

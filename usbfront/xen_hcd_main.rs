@@ -6,7 +6,8 @@
 //! The decisions are in `usbfront_core`; the modules here bring the kernel to
 //! it: `frontend.rs` the device on the xenbus, `connection.rs` what exists
 //! while it is connected, `controller.rs` the host controller, `state.rs` what
-//! its lock protects, `memory.rs` the pages that a request carries.
+//! its lock protects, `memory.rs` the pages that a request carries, `packets.rs`
+//! those of an isochronous one.
 //!
 //! Lock order: `Frontend::inner` (a mutex), then the controller's lock
 //! (interrupts off). Nothing is dropped under the latter that waits.
@@ -14,10 +15,12 @@
 use kernel::{prelude::*, InPlaceModule};
 use xen::xenbus::Registration;
 
+mod broken;
 mod connection;
 mod controller;
 mod frontend;
 mod memory;
+mod packets;
 mod state;
 mod tables;
 mod transfer;

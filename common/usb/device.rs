@@ -46,6 +46,19 @@ pub enum Speed {
     Super,
 }
 
+impl Speed {
+    pub(crate) fn from_raw(speed: bindings::usb_device_speed) -> Self {
+        match speed {
+            bindings::usb_device_speed_USB_SPEED_LOW => Speed::Low,
+            bindings::usb_device_speed_USB_SPEED_FULL => Speed::Full,
+            bindings::usb_device_speed_USB_SPEED_HIGH => Speed::High,
+            bindings::usb_device_speed_USB_SPEED_SUPER
+            | bindings::usb_device_speed_USB_SPEED_SUPER_PLUS => Speed::Super,
+            _ => Speed::Unknown,
+        }
+    }
+}
+
 /// A USB device (`struct usb_device`), reference counted.
 ///
 /// # Invariants
@@ -152,14 +165,7 @@ impl Device {
     /// Its speed.
     pub fn speed(&self) -> Speed {
         // SAFETY: one aligned word of a valid device.
-        match unsafe { (&raw const (*self.as_raw()).speed).read_volatile() } {
-            bindings::usb_device_speed_USB_SPEED_LOW => Speed::Low,
-            bindings::usb_device_speed_USB_SPEED_FULL => Speed::Full,
-            bindings::usb_device_speed_USB_SPEED_HIGH => Speed::High,
-            bindings::usb_device_speed_USB_SPEED_SUPER
-            | bindings::usb_device_speed_USB_SPEED_SUPER_PLUS => Speed::Super,
-            _ => Speed::Unknown,
-        }
+        Speed::from_raw(unsafe { (&raw const (*self.as_raw()).speed).read_volatile() })
     }
 
     pub(crate) fn state(&self) -> bindings::usb_device_state {

@@ -30,6 +30,34 @@ pub enum TransferType {
     Interrupt,
 }
 
+impl TransferType {
+    /// By the descriptor's `bmAttributes`.
+    pub(crate) fn of(descriptor: &bindings::usb_endpoint_descriptor) -> Self {
+        match descriptor.bmAttributes & 3 {
+            0 => TransferType::Control,
+            1 => TransferType::Isochronous,
+            2 => TransferType::Bulk,
+            _ => TransferType::Interrupt,
+        }
+    }
+}
+
+/// The period for `urb->interval`, in frames (low and full speed) or
+/// microframes, by the rules of `usb_fill_int_urb()`: high speed and
+/// isochronous intervals are exponents, the others are frames. 0: none.
+pub(crate) fn period(kind: TransferType, speed: Speed, interval: u8) -> u32 {
+    let exponent = match (kind, speed) {
+        (TransferType::Control | TransferType::Bulk, _) => return 0,
+        (TransferType::Isochronous, _) | (_, Speed::High | Speed::Super) => true,
+        _ => false,
+    };
+    if exponent {
+        1 << u32::from(interval.clamp(1, 16)).saturating_sub(1)
+    } else {
+        u32::from(interval.max(1))
+    }
+}
+
 /// A copy of what the host knows about one endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Endpoint {
@@ -80,12 +108,7 @@ impl Endpoint {
         Some(Self {
             number,
             direction,
-            kind: match descriptor.bmAttributes & 3 {
-                0 => TransferType::Control,
-                1 => TransferType::Isochronous,
-                2 => TransferType::Bulk,
-                _ => TransferType::Interrupt,
-            },
+            kind: TransferType::of(&descriptor),
             max_packet: max & 0x7ff,
             // Two bits, one less than the number; the value 3 is reserved.
             packets_per_frame: match (max >> 11) & 3 {
@@ -98,18 +121,8 @@ impl Endpoint {
     }
 
     /// The period for `urb->interval`, in frames (low and full speed) or
-    /// microframes, by the rules of `usb_fill_int_urb()`: high speed and
-    /// isochronous intervals are exponents, the others are frames.
+    /// microframes; 0 for an endpoint that is not periodic.
     pub fn period(&self, speed: Speed) -> u32 {
-        let exponent = match (self.kind, speed) {
-            (TransferType::Control | TransferType::Bulk, _) => return 0,
-            (TransferType::Isochronous, _) | (_, Speed::High | Speed::Super) => true,
-            _ => false,
-        };
-        if exponent {
-            1 << u32::from(self.interval.clamp(1, 16)).saturating_sub(1)
-        } else {
-            u32::from(self.interval.max(1))
-        }
+        period(self.kind, speed, self.interval)
     }
 }

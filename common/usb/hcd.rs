@@ -23,15 +23,16 @@
 //! by `usb_hcd_poll_rh_status()`, so [`Handle`]'s methods are called without
 //! the lock.
 
+pub use crate::hcd_locked::Locked;
+
 use crate::hcd_table;
 use crate::hcd_urb::{Key, Urb};
-use core::{mem::ManuallyDrop, ptr, ptr::NonNull};
+use core::{ptr, ptr::NonNull};
 use kernel::{
     device,
     error::to_result,
-    interrupt::local_interrupt_disable,
     prelude::*,
-    sync::{lock::spinlock::SpinLockIrqGuard, Arc, SpinLockIrq},
+    sync::{Arc, SpinLockIrq},
 };
 use xen_sys::bindings;
 
@@ -76,9 +77,10 @@ pub trait HostController: Send + Sync + Sized + 'static {
     /// and this is called once for it. Atomic context.
     fn dequeue(&self, locked: &mut Locked<'_, Self>, key: Key);
 
-    /// What the driver does when the lock is free again after `enqueue` or
-    /// `dequeue`, such as to ring a doorbell. Atomic context.
-    fn after(&self) {}
+    /// So many URBs that were given back have reached the core, so that
+    /// [`Handle::wait_for_completions`] waits for them. Atomic context, without
+    /// the lock.
+    fn gave_back(&self, _count: u32) {}
 
     /// The endpoint for which `enqueue` has set this key goes away. All its
     /// URBs have been given back.
@@ -116,109 +118,6 @@ pub trait HostController: Send + Sync + Sized + 'static {
     fn stop(&self, locked: &mut Locked<'_, Self>);
 }
 
-/// The controller's state, locked, and the URBs that are done.
-pub struct Locked<'a, T: HostController> {
-    // `None` only while being dropped.
-    state: ManuallyDrop<SpinLockIrqGuard<'a, T::State>>,
-    /// URBs to give back, linked through `urb_list`, which is theirs again once
-    /// they are off their endpoint.
-    first: *mut bindings::urb,
-    last: *mut bindings::urb,
-}
-
-impl<'a, T: HostController> Locked<'a, T> {
-    /// Locks a controller. From any context.
-    pub fn new(controller: &'a T) -> Self {
-        Self {
-            state: ManuallyDrop::new(controller.state().lock()),
-            first: ptr::null_mut(),
-            last: ptr::null_mut(),
-        }
-    }
-
-    /// Gives a URB back when the lock is dropped, with `actual` bytes moved and
-    /// that status, unless it was unlinked: then with the unlink's.
-    pub fn give_back(&mut self, urb: Urb, status: i32, actual: u32) {
-        let raw = urb.into_raw().as_ptr();
-        // SAFETY: A `Urb` is one that `enqueue` has accepted and that has not
-        // been given back, so it is valid and linked to its endpoint, and its
-        // `dev` and bus are. We hold the controller's lock with interrupts off.
-        unsafe {
-            bindings::usb_hcd_unlink_urb_from_ep(hcd_of(raw), raw);
-            (*raw).actual_length = actual;
-            // As giveback would: the unlink's status goes before ours.
-            if (*raw).unlinked == 0 {
-                (*raw).unlinked = status;
-            }
-            (*raw).urb_list.next = ptr::null_mut();
-        }
-        if self.last.is_null() {
-            self.first = raw;
-        } else {
-            // SAFETY: `last` is a URB of ours that has not been given back.
-            unsafe { (*self.last).urb_list.next = &raw mut (*raw).urb_list };
-        }
-        self.last = raw;
-    }
-}
-
-impl<T: HostController> core::ops::Deref for Locked<'_, T> {
-    type Target = T::State;
-
-    fn deref(&self) -> &T::State {
-        &self.state
-    }
-}
-
-impl<T: HostController> core::ops::DerefMut for Locked<'_, T>
-where
-    T::State: Unpin,
-{
-    fn deref_mut(&mut self) -> &mut T::State {
-        &mut self.state
-    }
-}
-
-impl<T: HostController> Drop for Locked<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: Dropped here only, and not used afterwards.
-        unsafe { ManuallyDrop::drop(&mut self.state) };
-        if self.first.is_null() {
-            return;
-        }
-        // Giveback takes a lock that it also takes in a softirq.
-        let _off = local_interrupt_disable();
-        let mut urb = self.first;
-        while !urb.is_null() {
-            // SAFETY: The URB was put on the list by `give_back`; giving it
-            // back ends our access to it, so the link is read before.
-            unsafe {
-                let next = (*urb).urb_list.next;
-                let link = &raw mut (*urb).urb_list;
-                (*link).next = link;
-                (*link).prev = link;
-                bindings::usb_hcd_giveback_urb(hcd_of(urb), urb, 0);
-                urb = if next.is_null() {
-                    ptr::null_mut()
-                } else {
-                    kernel::container_of!(next, bindings::urb, urb_list)
-                };
-            }
-        }
-    }
-}
-
-/// The controller that a URB was submitted to.
-///
-/// # Safety
-///
-/// `urb` must be a valid URB that a controller has accepted.
-unsafe fn hcd_of(urb: *mut bindings::urb) -> *mut bindings::usb_hcd {
-    // SAFETY: By this function's contract; a device's bus is the `self` of a
-    // `struct usb_hcd`.
-    unsafe { kernel::container_of!((*(*urb).dev).bus, bindings::usb_hcd, self_) }
-}
-
 /// A counted reference to a controller, for what tells the core news. Its
 /// methods are harmless after the controller has been removed. They must be
 /// called without the controller's lock.
@@ -241,6 +140,28 @@ impl<T: HostController> Handle<T> {
         // running is not asked; `hub_status_data` finds the driver, which
         // `controller` keeps.
         unsafe { bindings::usb_hcd_poll_rh_status(self.raw.as_ptr()) };
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn controller(&self) -> &Arc<T> {
+        &self.controller
+    }
+
+    /// Waits until the completions of all URBs have run that have reached the
+    /// core by now. Sleeps; not from a workqueue for reclaiming memory.
+    pub fn wait_for_completions(&self) {
+        // A work that runs while a URB is put on its list leaves that one to its
+        // next run, which is enqueued when this one ends: hence twice.
+        for _ in 0..2 {
+            // SAFETY: The reference keeps the structure, and the core has made
+            // the works with it.
+            unsafe {
+                let hcd = self.raw.as_ptr();
+                bindings::flush_work(&raw mut (*hcd).high_prio_bh.bh);
+                bindings::flush_work(&raw mut (*hcd).low_prio_bh.bh);
+            }
+        }
     }
 
     /// As [`Self::poll_root_hub`], for a root hub that is suspended: it is

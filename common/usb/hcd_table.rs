@@ -3,6 +3,7 @@
 //! The table of C callbacks (`struct hc_driver`) of a [`HostController`].
 
 use crate::hcd::{HostController, HubAnswer, Locked};
+use crate::hcd_locked::count_periodic;
 use crate::hcd_urb::{endpoint_key, Urb};
 use core::{ptr, ptr::NonNull, slice};
 use kernel::{
@@ -80,6 +81,8 @@ impl<T: HostController> Table<T> {
         table.start = Some(Self::start);
         table.stop = Some(Self::stop);
         table.get_frame_number = Some(Self::get_frame_number);
+        table.map_urb_for_dma = Some(Self::map_urb_for_dma);
+        table.unmap_urb_for_dma = Some(Self::unmap_urb_for_dma);
         table.urb_enqueue = Some(Self::urb_enqueue);
         table.urb_dequeue = Some(Self::urb_dequeue);
         table.endpoint_disable = Some(Self::endpoint_disable);
@@ -137,10 +140,20 @@ impl<T: HostController> Table<T> {
         (driver.frame_number() & 0x7ff) as Int
     }
 
+    /// Nothing is mapped for DMA. The core's own function would also synchronise
+    /// memory of `usb_alloc_noncoherent()` with a device, so that a bounce
+    /// buffer of the DMA layer, which nobody has filled, would replace what was
+    /// copied there.
+    extern "C" fn map_urb_for_dma(_: Raw, _: *mut bindings::urb, _: bindings::gfp_t) -> Int {
+        0
+    }
+
+    extern "C" fn unmap_urb_for_dma(_: Raw, _: *mut bindings::urb) {}
+
     extern "C" fn urb_enqueue(hcd: Raw, urb: *mut bindings::urb, _flags: bindings::gfp_t) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
-        let result = from_result(|| {
+        from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core hands over a valid URB, and we hold the lock
             // with interrupts off.
@@ -149,25 +162,29 @@ impl<T: HostController> Table<T> {
                 return Err(EINVAL);
             };
             // SAFETY: The URB was linked, and this is the only `Urb` of it.
-            let urb = unsafe { Urb::from_raw(raw) };
+            let urb = unsafe {
+                count_periodic(hcd, raw.as_ptr(), 1);
+                Urb::from_raw(raw)
+            };
             match driver.enqueue(&mut locked, urb) {
                 Ok(()) => Ok(0),
                 Err((error, urb)) => {
                     let raw = urb.into_raw();
                     // SAFETY: The URB was linked above and the lock is held.
-                    unsafe { bindings::usb_hcd_unlink_urb_from_ep(hcd, raw.as_ptr()) };
+                    unsafe {
+                        count_periodic(hcd, raw.as_ptr(), -1);
+                        bindings::usb_hcd_unlink_urb_from_ep(hcd, raw.as_ptr());
+                    }
                     Err(error)
                 }
             }
-        });
-        driver.after();
-        result
+        })
     }
 
     extern "C" fn urb_dequeue(hcd: Raw, urb: *mut bindings::urb, status: Int) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
-        let result = from_result(|| {
+        from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core passes a valid URB, and we hold the lock with
             // interrupts off. It succeeds at most once for a URB that is linked
@@ -180,9 +197,7 @@ impl<T: HostController> Table<T> {
                 driver.dequeue(&mut locked, key);
             }
             Ok(0)
-        });
-        driver.after();
-        result
+        })
     }
 
     extern "C" fn endpoint_disable(hcd: Raw, ep: *mut bindings::usb_host_endpoint) {

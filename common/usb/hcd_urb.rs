@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A URB in the hands of the host controller, and the memory it points to.
-//!
-//! The core does not map it for us, so a buffer may be anything that class
-//! drivers use: the kernel's linear map, a scatter-gather list, vmalloc memory,
-//! the module's own data, even a stack. Only whole pages that can be held by a
-//! reference are ever shown to the outside; everything else is copied.
+//! A URB in the hands of the host controller.
 
-use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{
-    page::{Page, PAGE_SIZE},
-    prelude::*, //
+pub use crate::{
+    endpoint::TransferType,
+    hcd_buffer::{Stretch, Stretches},
+    hcd_urb_iso::Packet, //
 };
-use xen_sys::{bindings, HeldPage};
 
-// `page_address()` of any page: there is no memory out of the linear map.
-#[cfg(not(CONFIG_64BIT))]
-compile_error!("pages outside of the linear map are not handled");
+use crate::{device::Speed, endpoint::period};
+use core::ptr::NonNull;
+use xen_sys::bindings;
 
 /// A number that a driver keeps in a URB or an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,19 +48,6 @@ pub(crate) unsafe fn endpoint_key(ep: *mut bindings::usb_host_endpoint) -> Optio
     Key::from_pointer(unsafe { (*ep).hcpriv })
 }
 
-/// Type of a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransferType {
-    /// Control.
-    Control,
-    /// Isochronous.
-    Isochronous,
-    /// Bulk.
-    Bulk,
-    /// Interrupt.
-    Interrupt,
-}
-
 /// A URB that the core has handed over. It must be given back exactly once,
 /// with [`Locked::give_back`](crate::hcd::Locked::give_back).
 ///
@@ -99,7 +80,11 @@ impl Urb {
         raw
     }
 
-    fn raw(&self) -> &bindings::urb {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::urb {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn raw(&self) -> &bindings::urb {
         // SAFETY: By the type's invariants. Fields that others change
         // (counters, lists) are not read through this reference; they are
         // plain memory of C types.
@@ -135,12 +120,7 @@ impl Urb {
     /// Type of the transfer.
     #[must_use]
     pub fn transfer_type(&self) -> TransferType {
-        match self.descriptor().bmAttributes & 0x03 {
-            0 => TransferType::Control,
-            1 => TransferType::Isochronous,
-            2 => TransferType::Bulk,
-            _ => TransferType::Interrupt,
-        }
+        TransferType::of(self.descriptor())
     }
 
     /// Endpoint number, 0..=15.
@@ -210,10 +190,28 @@ impl Urb {
         self.raw().transfer_buffer_length
     }
 
-    /// Interval between packets, in frames or microframes.
+    /// Interval between packets of a periodic transfer, in frames, or in
+    /// microframes at high speed.
     #[must_use]
     pub fn interval(&self) -> u32 {
         u32::try_from(self.raw().interval).unwrap_or(0)
+    }
+
+    /// Sets the interval to what it will be: the endpoint's own, whatever the
+    /// class driver has asked for, as xHCI does. Nothing happens to a transfer
+    /// that is not periodic.
+    pub fn use_own_interval(&mut self) {
+        let descriptor = self.descriptor();
+        // SAFETY: The device is valid by the type's invariants; its speed does
+        // not change.
+        let speed = Speed::from_raw(unsafe { (*self.raw().dev).speed });
+        let own = period(self.transfer_type(), speed, descriptor.bInterval);
+        // usb_submit_urb() makes a power of two of what it is given.
+        if let Some(exponent) = own.checked_ilog2() {
+            // SAFETY: The URB is valid, and the field ours to change. At most
+            // 2 to the 15th.
+            unsafe { (*self.as_ptr()).interval = 1i32.wrapping_shl(exponent) };
+        }
     }
 
     /// Whether there is a buffer for what is to be moved.
@@ -226,100 +224,7 @@ impl Urb {
     /// The buffer from byte `at` on, in stretches that lie in one page each.
     #[must_use]
     pub fn stretches(&self, at: u32) -> Stretches<'_> {
-        let urb = self.raw();
-        let left = urb.transfer_buffer_length.saturating_sub(at);
-        let mut all = Stretches {
-            sg: core::ptr::null_mut(),
-            linear: core::ptr::null_mut(),
-            at: 0,
-            left,
-            _urb: PhantomData,
-        };
-        if urb.num_sgs > 0 {
-            all.sg = urb.sg;
-            all.at = at as usize;
-            all.skip_entries();
-        } else if urb.transfer_buffer.is_null() {
-            all.left = 0;
-        } else {
-            all.linear = urb.transfer_buffer.cast::<u8>().wrapping_add(at as usize);
-        }
-        all
-    }
-
-    /// Takes a reference to the page at byte `at`, which must be its first one,
-    /// so that the page can be granted. `None` when the URB does not fill the
-    /// page, or when it is of a kind that cannot be held: copy then.
-    #[must_use]
-    pub fn hold_page(&self, at: u32) -> Option<HeldPage> {
-        let stretch = self.stretches(at).next()?;
-        if !stretch.fills_page() {
-            return None;
-        }
-        let page = NonNull::new(stretch.page?)?;
-        // SAFETY: The page belongs to the URB whole, until it is given back;
-        // whoever owns the data has handed it to a device, and another domain
-        // may access it as a device may.
-        unsafe { HeldPage::hold(page) }
-    }
-
-    /// Copies `length` bytes from byte `at` of the buffer to a page.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` when either range is too long; something may have been copied.
-    pub fn copy_to_page(&self, at: u32, length: u16, page: &Page, offset: usize) -> Result {
-        // SAFETY: The stretch is valid memory of the buffer, as `copy` says,
-        // and the range of the page was checked. The page may be read by others
-        // meanwhile.
-        self.copy(at, length, page, offset, |stretch, page, count| unsafe {
-            core::ptr::copy_nonoverlapping(stretch.cast_const(), page, count);
-        })
-    }
-
-    /// Copies `length` bytes from a page to byte `at` of the buffer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::copy_to_page`].
-    pub fn copy_from_page(&self, at: u32, length: u16, page: &Page, offset: usize) -> Result {
-        // SAFETY: As in `copy_to_page`. The page may be written by others
-        // meanwhile: each byte is then the one or the other.
-        self.copy(at, length, page, offset, |stretch, page, count| unsafe {
-            core::ptr::copy_nonoverlapping(page.cast_const(), stretch, count);
-        })
-    }
-
-    /// Calls `each` with pieces of the buffer, pieces of the page, and lengths.
-    fn copy(
-        &self,
-        at: u32,
-        length: u16,
-        page: &Page,
-        offset: usize,
-        each: impl Fn(*mut u8, *mut u8, usize),
-    ) -> Result {
-        let mut left = usize::from(length);
-        if offset.checked_add(left).is_none_or(|end| end > PAGE_SIZE) {
-            return Err(EINVAL);
-        }
-        // SAFETY: The page is valid and, as every page here, in the linear map.
-        let base = unsafe { bindings::pvusb_helper_page_address(page.as_ptr()) }.cast::<u8>();
-        let mut to = base.wrapping_add(offset);
-        for stretch in self.stretches(at) {
-            if left == 0 {
-                break;
-            }
-            let count = stretch.length.min(left);
-            each(stretch.address, to, count);
-            to = to.wrapping_add(count);
-            left = left.saturating_sub(count);
-        }
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(EINVAL)
-        }
+        Stretches::new(self.raw(), at)
     }
 }
 
@@ -327,112 +232,5 @@ impl Drop for Urb {
     fn drop(&mut self) {
         // Not unsound, but whoever unlinks it will wait for ever.
         kernel::pr_err_once!("a URB was lost\n");
-    }
-}
-
-/// A part of a buffer that lies in one page.
-pub struct Stretch<'a> {
-    address: *mut u8,
-    /// The page, if it is one of the linear map.
-    page: Option<*mut bindings::page>,
-    length: usize,
-    _urb: PhantomData<&'a Urb>,
-}
-
-impl Stretch<'_> {
-    /// First byte, counted in the page, 0..=4095.
-    #[must_use]
-    pub fn offset(&self) -> u16 {
-        // Masked to 12 bits.
-        (self.address as usize & (PAGE_SIZE.wrapping_sub(1))) as u16
-    }
-
-    /// Bytes, 1..=4096.
-    #[must_use]
-    pub fn length(&self) -> u16 {
-        // Never more than a page.
-        self.length as u16
-    }
-
-    /// Whether it lies in a page of the linear map.
-    #[must_use]
-    pub fn is_linear(&self) -> bool {
-        self.page.is_some()
-    }
-
-    fn fills_page(&self) -> bool {
-        self.offset() == 0 && self.length == PAGE_SIZE
-    }
-}
-
-/// The stretches of a buffer, in order.
-pub struct Stretches<'a> {
-    /// Current entry of the list, or null.
-    sg: *mut bindings::scatterlist,
-    /// Current byte of a buffer without a list.
-    linear: *mut u8,
-    /// Byte within the list's current entry.
-    at: usize,
-    left: u32,
-    _urb: PhantomData<&'a Urb>,
-}
-
-impl Stretches<'_> {
-    /// Goes to the entry of the list that `at` falls into.
-    fn skip_entries(&mut self) {
-        while !self.sg.is_null() {
-            // SAFETY: The entry is one of the URB's list.
-            let length = unsafe { (*self.sg).length } as usize;
-            if self.at < length {
-                return;
-            }
-            self.at = self.at.wrapping_sub(length);
-            // SAFETY: As above; null after the last.
-            self.sg = unsafe { bindings::pvusb_helper_sg_next(self.sg) };
-        }
-    }
-}
-
-impl<'a> Iterator for Stretches<'a> {
-    type Item = Stretch<'a>;
-
-    fn next(&mut self) -> Option<Stretch<'a>> {
-        if self.left == 0 {
-            return None;
-        }
-        let (address, page, room) = if self.linear.is_null() {
-            if self.sg.is_null() {
-                return None;
-            }
-            // SAFETY: The entry is one of the URB's list, and `at` lies within
-            // it, so the page is one of the entry's.
-            unsafe {
-                let start = ((*self.sg).offset as usize).wrapping_add(self.at);
-                let page = bindings::pvusb_helper_sg_nth_page(self.sg, start / PAGE_SIZE);
-                let base = bindings::pvusb_helper_page_address(page).cast::<u8>();
-                let room = ((*self.sg).length as usize).wrapping_sub(self.at);
-                (base.wrapping_add(start % PAGE_SIZE), Some(page), room)
-            }
-        } else {
-            // SAFETY: Looks at the address only.
-            let page = unsafe { bindings::pvusb_helper_linear_page(self.linear.cast()) };
-            let page = Some(page).filter(|page| !page.is_null());
-            (self.linear, page, self.left as usize)
-        };
-        let rest_of_page = PAGE_SIZE.wrapping_sub(address as usize & PAGE_SIZE.wrapping_sub(1));
-        let length = rest_of_page.min(room).min(self.left as usize);
-        self.left = self.left.saturating_sub(length as u32);
-        if self.linear.is_null() {
-            self.at = self.at.wrapping_add(length);
-            self.skip_entries();
-        } else {
-            self.linear = self.linear.wrapping_add(length);
-        }
-        Some(Stretch {
-            address,
-            page,
-            length,
-            _urb: PhantomData,
-        })
     }
 }

@@ -158,7 +158,7 @@ impl<C: Completion> Urb<C> {
         // usb_alloc_urb() leaves the packets uninitialised.
         for index in 0..packets {
             // SAFETY: within the `packets` that were allocated.
-            unsafe { packet_ptr(&raw, index).write(Default::default()) };
+            unsafe { packet_ptr(raw.as_ptr(), index.into()).write(Default::default()) };
         }
         let core = Arc::pin_init(
             pin_init!(Core {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The data memory of a URB: 16 pages, allocated once.
+//! The data memory of a URB: 32 pages, allocated once.
 //!
 //! One memory, two views. As pages, for a scatter-gather list and for grant copy, which
 //! go page by page. As one linear piece, for the transfers that take no list: control,
@@ -24,9 +24,9 @@ use kernel::{
 use xen_sys::bindings as helpers;
 
 /// Pages of a buffer, and entries of a scatter-gather list.
-pub(crate) const PAGES: usize = 16;
+pub(crate) const PAGES: usize = 32;
 
-/// 16 pages in the kernel's linear map.
+/// 32 pages in the kernel's linear map.
 ///
 /// # Invariants
 ///
@@ -89,7 +89,7 @@ impl Buffer {
         })
     }
 
-    /// The page with this index, 0..16, for grant copy.
+    /// The page with this index, 0..32, for grant copy.
     pub fn page(&self, index: usize) -> Option<BorrowedPage<'_>> {
         let page = NonNull::new(self.page_struct(index)?)?;
         // SAFETY: the page is owned by `self`, which the result borrows.

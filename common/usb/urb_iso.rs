@@ -6,7 +6,6 @@ use crate::{
     urb::{
         Completion,
         Core,
-        RawUrb,
         Urb, //
     },
     urb_buffer::Buffer,
@@ -45,7 +44,7 @@ impl<C: Completion> Urb<C> {
             return None;
         }
         // SAFETY: within the packets allocated; not in flight.
-        let packet = unsafe { packet_ptr(&self.core.raw, index).read() };
+        let packet = unsafe { packet_ptr(self.core.raw.as_ptr(), index.into()).read() };
         Some(IsoPacket {
             offset: packet.offset,
             length: packet.length,
@@ -66,11 +65,13 @@ impl<C: Completion> Urb<C> {
         }
         // SAFETY: within the packets allocated; not in flight.
         unsafe {
-            packet_ptr(&self.core.raw, index).write(bindings::usb_iso_packet_descriptor {
-                offset,
-                length,
-                ..Default::default()
-            })
+            packet_ptr(self.core.raw.as_ptr(), index.into()).write(
+                bindings::usb_iso_packet_descriptor {
+                    offset,
+                    length,
+                    ..Default::default()
+                },
+            )
         };
         Ok(())
     }
@@ -87,7 +88,7 @@ impl<C: Completion> Core<C> {
         }
         for index in 0..packets {
             // SAFETY: within the packets allocated; not in flight.
-            let packet = unsafe { packet_ptr(&self.raw, index).read() };
+            let packet = unsafe { packet_ptr(self.raw.as_ptr(), index.into()).read() };
             match packet.offset.checked_add(packet.length) {
                 Some(end) if end <= transfer.length => {}
                 _ => return Err(EINVAL),
@@ -99,15 +100,15 @@ impl<C: Completion> Core<C> {
 
 /// # Safety
 ///
-/// `index` is below the number of packets `raw` was allocated with.
+/// `raw` is valid, and `index` below the number of packets it was allocated with.
 pub(crate) unsafe fn packet_ptr(
-    raw: &RawUrb,
-    index: u16,
+    raw: *mut bindings::urb,
+    index: u32,
 ) -> *mut bindings::usb_iso_packet_descriptor {
     // SAFETY: the array follows the structure; its length is the caller's promise.
     unsafe {
-        (&raw mut (*raw.as_ptr()).iso_frame_desc)
+        (&raw mut (*raw).iso_frame_desc)
             .cast::<bindings::usb_iso_packet_descriptor>()
-            .add(index.into())
+            .add(index as usize)
     }
 }

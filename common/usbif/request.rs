@@ -4,7 +4,9 @@
 
 use crate::bytes::{array, put, u16_at, u32_at};
 use crate::segment::SEGMENT;
-use crate::{PortNumber, Refused, Segment, Segments, SetupPacket, MAX_SEGMENTS, URB_ENTRY};
+use crate::{
+    Indirect, PortNumber, Refused, Segment, Segments, SetupPacket, MAX_SEGMENTS, URB_ENTRY,
+};
 
 /// Which way the data goes, as seen by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +19,11 @@ pub enum Direction {
 
 /// A request of the urb ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// It lives on the stack of one function at a time, and this crate has no heap.
-#[expect(clippy::large_enum_variant)]
 pub enum Request {
     /// Do a transfer.
     Submit(Submit),
+    /// Do a transfer whose segments have to be fetched first.
+    Indirect(Indirect),
     /// Give an earlier request back early; both are answered.
     Unlink {
         /// Id of this request.
@@ -58,6 +60,8 @@ pub struct Submit {
 
 /// What only one type of transfer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// It lives in one place for each slot, and this crate has no heap.
+#[expect(clippy::large_enum_variant)]
 pub enum Kind {
     /// Control. The data segments hold exactly wLength bytes.
     Control(SetupPacket),
@@ -105,8 +109,10 @@ const TYPE_INTERRUPT: u32 = 1;
 const TYPE_CONTROL: u32 = 2;
 const TYPE_BULK: u32 = 3;
 
-/// `XENUSB_SHORT_NOT_OK`; other flags have no meaning and are ignored.
+/// `XENUSB_SHORT_NOT_OK`. Flags without a meaning are ignored.
 const SHORT_NOT_OK: u16 = 1;
+/// The segments lie in a list: see [`Indirect`].
+const INDIRECT: u16 = 0x8000;
 
 impl Request {
     /// Checks an entry that was copied out of the ring.
@@ -132,13 +138,18 @@ impl Request {
         let Some(port) = PortNumber::new(port) else {
             return refuse("port 0");
         };
-        let data_segs = usize::from(u16_at(entry, BUFFER_SEGS));
+        let flags = u16_at(entry, FLAGS);
+        let indirect = flags & INDIRECT != 0;
+        let data_segs = if indirect {
+            0
+        } else {
+            usize::from(u16_at(entry, BUFFER_SEGS))
+        };
         let Some(data) = segments(entry, 0, data_segs) else {
             return refuse("bad data segment");
         };
-        // The field has 16 bits: 65,536 bytes are stored as 0.
         let stated = u16_at(entry, BUFFER_LENGTH);
-        if u32::from(stated) != data.total() && !(stated == 0 && data.total() == 0x1_0000) {
+        if !indirect && !is_total(stated, &data) {
             return refuse("buffer_length is not the sum of the segments");
         }
 
@@ -148,6 +159,9 @@ impl Request {
             Direction::Out
         };
         let kind = match pipe.wrapping_shr(TYPE_SHIFT) {
+            TYPE_CONTROL | TYPE_ISOCHRONOUS if indirect => {
+                return refuse("only bulk and interrupt requests can be indirect");
+            }
             TYPE_CONTROL => {
                 let setup = SetupPacket(array(entry, SPECIFIC));
                 if u32::from(setup.length()) != data.total() {
@@ -178,16 +192,21 @@ impl Request {
                 }
             }
         };
-        Ok(Self::Submit(Submit {
+        let submit = Submit {
             id,
             port,
             device,
             endpoint: (pipe.wrapping_shr(ENDPOINT_SHIFT) & ENDPOINT_MASK) as u8,
             direction,
-            short_not_ok: u16_at(entry, FLAGS) & SHORT_NOT_OK != 0,
+            short_not_ok: flags & SHORT_NOT_OK != 0,
             kind,
             data,
-        }))
+        };
+        if !indirect {
+            return Ok(Self::Submit(submit));
+        }
+        let list = Segment::read(entry, segment_offset(0));
+        Indirect::parse(submit, list, u16_at(entry, BUFFER_SEGS), stated).map(Self::Indirect)
     }
 
     /// The id, whatever the request is.
@@ -195,6 +214,7 @@ impl Request {
     pub fn id(&self) -> u16 {
         match self {
             Self::Submit(submit) => submit.id,
+            Self::Indirect(indirect) => indirect.submit().id,
             Self::Unlink { id, .. } => *id,
         }
     }
@@ -214,7 +234,14 @@ impl Request {
                 put(&mut entry, SPECIFIC, &target.to_le_bytes());
                 PIPE_UNLINK | (u32::from(*port) & PIPE_PORT) | device_bits(*device)
             }
-            Self::Submit(submit) => submit.encode(&mut entry),
+            Self::Submit(submit) => {
+                put_segments(&mut entry, 0, &submit.data);
+                submit.encode(&mut entry, 0)
+            }
+            Self::Indirect(indirect) => {
+                indirect.list().write(&mut entry, segment_offset(0));
+                indirect.submit().encode(&mut entry, INDIRECT)
+            }
         };
         put(&mut entry, PIPE, &pipe.to_le_bytes());
         entry
@@ -232,18 +259,17 @@ impl Submit {
         }
     }
 
-    /// Writes all but id and pipe; returns the pipe.
-    fn encode(&self, entry: &mut [u8; URB_ENTRY]) -> u32 {
-        let flags = if self.short_not_ok { SHORT_NOT_OK } else { 0 };
+    /// Writes all but id, pipe and where the data is; returns the pipe.
+    fn encode(&self, entry: &mut [u8; URB_ENTRY], flags: u16) -> u32 {
+        let flags = flags | if self.short_not_ok { SHORT_NOT_OK } else { 0 };
         put(entry, FLAGS, &flags.to_le_bytes());
-        // At most 16 segments, and 65,536 bytes become 0 on purpose.
+        // At most 32 segments, and of their length the low 16 bits on purpose.
         put(entry, BUFFER_SEGS, &(self.data.len() as u16).to_le_bytes());
         put(
             entry,
             BUFFER_LENGTH,
             &(self.data.total() as u16).to_le_bytes(),
         );
-        put_segments(entry, 0, &self.data);
 
         let kind = match &self.kind {
             Kind::Control(setup) => {
@@ -283,6 +309,12 @@ impl Submit {
             | (u32::from(self.endpoint) & ENDPOINT_MASK).wrapping_shl(ENDPOINT_SHIFT)
             | kind.wrapping_shl(TYPE_SHIFT)
     }
+}
+
+/// Whether a `buffer_length` is that of the segments. The field has 16 bits, of
+/// which 65,536 bytes, and more in an indirect request, leave the low ones.
+pub(crate) fn is_total(stated: u16, data: &Segments) -> bool {
+    u32::from(stated) == data.total() & 0xffff
 }
 
 fn device_bits(device: u8) -> u32 {

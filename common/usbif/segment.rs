@@ -3,7 +3,7 @@
 //! The granted memory of a request.
 
 use crate::bytes::{put, u16_at, u32_at};
-use crate::{MAX_SEGMENTS, PAGE_SIZE};
+use crate::{MAX_INDIRECT, PAGE_SIZE};
 
 /// Bytes of `struct xenusb_request_segment`.
 pub(crate) const SEGMENT: usize = 8;
@@ -21,7 +21,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         // Neither subtraction can be asked of a larger number: the first
         // comparison guards the second.
         self.length > 0
@@ -48,10 +48,10 @@ impl Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany;
 
-/// Up to 16 sound segments.
+/// Up to [`MAX_INDIRECT`] sound segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segments {
-    segments: [Segment; MAX_SEGMENTS],
+    segments: [Segment; MAX_INDIRECT],
     count: u8,
 }
 
@@ -62,15 +62,15 @@ impl Segments {
             gref: 0,
             offset: 0,
             length: 0,
-        }; MAX_SEGMENTS],
+        }; MAX_INDIRECT],
         count: 0,
     };
 
     /// Appends a segment.
     ///
     /// # Errors
-    /// [`TooMany`] if there are 16 already, or the segment is empty or leaves
-    /// its page.
+    /// [`TooMany`] if there are [`MAX_INDIRECT`] already, or the segment is empty
+    /// or leaves its page.
     pub fn push(&mut self, segment: Segment) -> Result<(), TooMany> {
         if !segment.is_sound() {
             return Err(TooMany);
@@ -102,7 +102,7 @@ impl Segments {
         self.count == 0
     }
 
-    /// Sum of the lengths in bytes, at most [`crate::MAX_TRANSFER`].
+    /// Sum of the lengths in bytes, at most a page for each.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.as_slice()

@@ -11,6 +11,7 @@
 
 mod bytes;
 mod conn;
+mod indirect;
 mod iso;
 mod port;
 mod request;
@@ -21,6 +22,7 @@ mod statistics;
 mod status;
 
 pub use conn::{ConnEvent, Speed};
+pub use indirect::Indirect;
 pub use iso::{iso_status, IsoDescriptor};
 pub use port::PortNumber;
 pub use request::{Direction, Kind, Request, Submit};
@@ -39,6 +41,9 @@ pub const CONN_ENTRY: usize = 4;
 pub const MAX_SEGMENTS: usize = 16;
 /// Bytes that one request can carry: each segment is at most a page.
 pub const MAX_TRANSFER: u32 = 65_536;
+/// Segments of an indirect request, whose list lies in a granted page: one of the
+/// 120 KiB that class drivers like has 31 if it is not aligned. See [`Indirect`].
+pub const MAX_INDIRECT: usize = 32;
 /// Ports of a virtual host controller (`XENUSB_MAX_PORTNR`).
 pub const MAX_PORTS: u8 = 31;
 /// Bytes of a granted page.

@@ -5,7 +5,7 @@
 
 use ring::{BackRing, SharedPage};
 use usbback_core::{Back, Ended, Index, Operation, Port, Slots, Verdict, SLOTS};
-use usbif::{PortNumber, Request, Response, Status, Submit, MAX_PORTS, URB_ENTRY};
+use usbif::{Indirect, PortNumber, Request, Response, Status, Submit, MAX_PORTS, URB_ENTRY};
 
 /// What is around the worker.
 pub trait Host {
@@ -147,6 +147,11 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
                 self.answer(id, Status::Ok);
             }
             Ok(Request::Submit(submit)) => self.accept(&submit),
+            // A list of nothing: every segment of it is impossible.
+            Ok(Request::Indirect(indirect)) => match indirect.complete(&[0; Indirect::LIST]) {
+                Ok(submit) => self.accept(&submit),
+                Err(refused) => self.answer(refused.id, Status::Invalid),
+            },
         }
     }
 

@@ -5,9 +5,9 @@
 
 use crate::Choices;
 use usbfront_core::{Fragment, Memory, Plan};
-use usbif::{MAX_SEGMENTS, MAX_TRANSFER};
+use usbif::{MAX_INDIRECT, MAX_SEGMENTS, MAX_TRANSFER};
 
-fn check(plan: &Plan, start: u32, trusted: bool, fragments: &[Fragment]) {
+fn check(plan: &Plan, start: u32, most: usize, trusted: bool, fragments: &[Fragment]) {
     let mut at = start;
     for part in plan.parts() {
         assert_eq!(part.at, at);
@@ -27,21 +27,28 @@ fn check(plan: &Plan, start: u32, trusted: bool, fragments: &[Fragment]) {
         }
     }
     assert_eq!(plan.total(), at - start);
-    assert!(plan.parts().len() <= MAX_SEGMENTS);
+    assert!(plan.parts().len() <= most);
 }
 
 /// Lays out fragments that each lie in a page and are not empty.
-pub fn hides_neighbours(start: u32, limit: u32, trusted: bool, fragments: &[Fragment], cut: u32) {
+pub fn hides_neighbours(
+    start: u32,
+    limit: u32,
+    most: usize,
+    trusted: bool,
+    fragments: &[Fragment],
+    cut: u32,
+) {
     let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
-    let mut plan = Plan::new(start, limit, trusted, fragments.iter().copied());
-    check(&plan, start, trusted, fragments);
+    let mut plan = Plan::new(start, limit, most, trusted, fragments.iter().copied());
+    check(&plan, start, most, trusted, fragments);
     let total = plan.total();
     assert!(total <= limit.min(available));
     assert!(total > 0 || limit.min(available) == 0);
-    // Not all fitted: then all sixteen parts are in use.
-    assert!(total == limit.min(available) || plan.parts().len() == MAX_SEGMENTS);
+    // Not all fitted: then all parts are in use.
+    assert!(total == limit.min(available) || plan.parts().len() == most);
     plan.truncate(cut);
-    check(&plan, start, trusted, fragments);
+    check(&plan, start, most, trusted, fragments);
     assert_eq!(plan.total(), total.min(cut));
     plan.truncate(0);
     assert!(plan.parts().is_empty());
@@ -51,9 +58,14 @@ pub fn hides_neighbours(start: u32, limit: u32, trusted: bool, fragments: &[Frag
 pub fn any(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let start = choices.int_in_range(0..=100_000).unwrap_or(0);
-    let limit = choices.int_in_range(0..=MAX_TRANSFER).unwrap_or(0);
-    let cut = choices.int_in_range(0..=MAX_TRANSFER).unwrap_or(0);
+    let limit = choices.int_in_range(0..=2 * MAX_TRANSFER).unwrap_or(0);
+    let cut = choices.int_in_range(0..=2 * MAX_TRANSFER).unwrap_or(0);
     let trusted = choices.arbitrary().unwrap_or(false);
+    let most = if choices.arbitrary().unwrap_or(false) {
+        MAX_INDIRECT
+    } else {
+        MAX_SEGMENTS
+    };
     let mut fragments = vec![];
     while !choices.is_empty() && fragments.len() < 60 {
         let kind: u8 = choices.arbitrary().unwrap_or(0);
@@ -78,5 +90,5 @@ pub fn any(bytes: &[u8]) {
             memory,
         });
     }
-    hides_neighbours(start, limit, trusted, &fragments, cut);
+    hides_neighbours(start, limit, most, trusted, &fragments, cut);
 }

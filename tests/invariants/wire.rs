@@ -18,7 +18,7 @@ fn id_of(bytes: &[u8]) -> u16 {
 
 /// Segments lie in their pages and in the request.
 pub fn segments(segments: &Segments) {
-    assert!(segments.len() <= MAX_SEGMENTS);
+    assert!(segments.len() <= MAX_INDIRECT);
     assert_eq!(segments.is_empty(), segments.len() == 0);
     assert_eq!(segments.as_slice().len(), segments.len());
     let mut total = 0;
@@ -28,7 +28,6 @@ pub fn segments(segments: &Segments) {
         total += u32::from(segment.length);
     }
     assert_eq!(segments.total(), total);
-    assert!(total <= MAX_TRANSFER);
 }
 
 /// An entry of the urb ring, at the backend.
@@ -46,10 +45,41 @@ pub fn request(bytes: &[u8]) {
     assert_eq!(request.id(), id);
     match &request {
         Request::Unlink { port, device, .. } => assert!(*port < 32 && *device < 128),
-        Request::Submit(submit) => self::submit(submit),
+        Request::Submit(submit) => {
+            assert!(submit.data.len() <= MAX_SEGMENTS && submit.data.total() <= MAX_TRANSFER);
+            self::submit(submit);
+        }
+        Request::Indirect(indirect) => {
+            // The list is the other side's memory: whatever it is now.
+            let list: [u8; Indirect::LIST] =
+                core::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0));
+            return self::indirect(indirect, &list);
+        }
     }
     // It means the same when it is said again.
     assert_eq!(Request::parse(&request.encode()), Ok(request));
+}
+
+/// A request whose segments are in a list.
+pub fn indirect(indirect: &Indirect, list: &[u8; Indirect::LIST]) {
+    let place = indirect.list();
+    assert!(place.length > 0 && usize::from(place.length) <= Indirect::LIST);
+    assert!(u32::from(place.offset) + u32::from(place.length) <= 4096);
+    assert!(indirect.submit().data.is_empty());
+    match indirect.complete(list) {
+        Err(refused) => assert_eq!(refused.id, indirect.submit().id),
+        Ok(submit) => {
+            assert_eq!(submit.data.len() * 8, usize::from(place.length));
+            self::submit(&submit);
+            // It means the same when it is said again.
+            let again = Indirect::new(submit, place);
+            let mut written = [0; Indirect::LIST];
+            again.write_list(&mut written);
+            let length = usize::from(place.length);
+            assert_eq!(written[..length], list[..length]);
+            assert_eq!(again.complete(list), Ok(submit));
+        }
+    }
 }
 
 fn submit(submit: &Submit) {

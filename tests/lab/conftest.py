@@ -52,7 +52,19 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
+    config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "expect_log(pattern): kernel log lines that this test provokes on purpose")
+
+
+@pytest.fixture(autouse=True)
+def covered(request, record_property):
+    """Notes what a test covers, for the table of compatibility: device class, transfers, peer, domain."""
+    for mark in request.node.iter_markers("covers"):
+        device, transfers = mark.args
+        peer = mark.kwargs.get("peer", "our frontend and backend")
+        domain = mark.kwargs.get("domain") or request.getfixturevalue("guest_type").upper() + " guest"
+        for transfer in transfers.split():
+            record_property("covers", f"{device}|{transfer}|{peer}|{domain}")
 
 
 class Keeper:

@@ -14,9 +14,51 @@ class Counts:
     rules: int
     fill_mib: int
     keys: int
+    pictures: int
+    samples: int
+    rogue_step: int
+    rogue_seeds: int
+    hostile_seeds: int
+    hostile_requests: int
+    hostile_connections: int
+    hostile_events: int
 
 
 # make check-long
-LONG = Counts(usbtest=64, xl_cycles=10, replugs=50, destroys=20, unbinds=10, rules=1000, fill_mib=64, keys=500)
+LONG = Counts(
+    usbtest=64,
+    xl_cycles=10,
+    replugs=50,
+    destroys=20,
+    unbinds=10,
+    rules=1000,
+    fill_mib=64,
+    keys=500,
+    pictures=300,
+    samples=480_000,
+    rogue_step=1,
+    rogue_seeds=200,
+    hostile_seeds=3,
+    hostile_requests=1_000_000,
+    hostile_connections=2000,
+    hostile_events=1 << 20,
+)
 # make check: the same paths, often enough to see a fault that is not rare
-SHORT = Counts(usbtest=64, xl_cycles=2, replugs=5, destroys=2, unbinds=2, rules=1000, fill_mib=8, keys=60)
+SHORT = Counts(
+    usbtest=16,
+    xl_cycles=2,
+    replugs=5,
+    destroys=2,
+    unbinds=2,
+    rules=1000,
+    fill_mib=8,
+    keys=60,
+    pictures=40,
+    samples=48_000,
+    rogue_step=9,
+    rogue_seeds=8,
+    hostile_seeds=1,
+    hostile_requests=5000,
+    hostile_connections=60,
+    hostile_events=1 << 14,
+)

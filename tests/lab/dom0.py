@@ -5,7 +5,30 @@ from lab.channel import Channel, Domain, LabError, Result
 from lab.machine import CONTROLLERS
 
 
-class Dom0(Domain):
+class UsbHost(Domain):
+    """A domain with USB controllers, emulated ones or software's."""
+
+    def root_hub(self, controller: str, superspeed: bool = False) -> int:
+        """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci."""
+        if controller == "vhci":
+            device = "/sys/devices/platform/vhci_hcd.0"
+        elif controller.startswith("dummy."):
+            device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
+        else:
+            device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"
+        # A USB 3 controller has two root hubs; the SuperSpeed one is the later one.
+        names = self.run(f"cd {device} && ls -d usb[0-9]*").split()
+        if not names:
+            raise LabError(f"{controller} has no root hub in dom0")
+        numbers = [int(name.removeprefix("usb")) for name in names]
+        return max(numbers) if superspeed else min(numbers)
+
+    def busname(self, controller: str, port: int = 1, superspeed: bool = False) -> str:
+        """What dom0's kernel calls the device on a port of a controller."""
+        return f"{self.root_hub(controller, superspeed)}-{port}"
+
+
+class Dom0(UsbHost):
     name = "dom0"
 
     def __init__(self, channel: Channel):
@@ -17,23 +40,6 @@ class Dom0(Domain):
     def via(self, address: str, request: bytes, timeout: float) -> Result:
         """Hands a request to a guest and returns the guest's whole answer."""
         return self._channel.request("via", address, request, timeout)
-
-    def root_hub(self, controller: str, superspeed: bool = False) -> int:
-        """USB bus number of an emulated controller, or of gadget controller dummy.N."""
-        if controller.startswith("dummy."):
-            device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
-        else:
-            device = f"/sys/bus/pci/devices/0000:00:{CONTROLLERS[controller][1]:02x}.0"
-        # A USB 3 controller has two root hubs; the SuperSpeed one is the later one.
-        names = self.run(f"cd {device} && ls -d usb*").split()
-        if not names:
-            raise LabError(f"{controller} has no root hub in dom0")
-        numbers = [int(name.removeprefix("usb")) for name in names]
-        return max(numbers) if superspeed else min(numbers)
-
-    def busname(self, controller: str, port: int = 1, superspeed: bool = False) -> str:
-        """What dom0's kernel calls the device on a port of a controller."""
-        return f"{self.root_hub(controller, superspeed)}-{port}"
 
     def xenstore(self, path: str) -> str | None:
         """A node's value, None if there is no such node."""

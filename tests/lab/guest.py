@@ -103,8 +103,11 @@ on_crash = "destroy"
         self.wait_gone()
 
     def restore(self, file: str) -> None:
-        """Lets a saved guest go on, as a new domain."""
-        self.dom0.run(f"xl restore {file}", BOOT)
+        """Makes a new domain of a saved guest, which stands still until it is resumed."""
+        self.dom0.run(f"xl restore -p {file}", BOOT)
+
+    def resume(self) -> None:
+        self.dom0.run(f"xl unpause {self.name}")
         self.wait_up()
 
     def destroy(self) -> None:

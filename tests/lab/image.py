@@ -21,6 +21,7 @@ from lab import modules, paths, ramdisk
 
 SUITE = "trixie"
 DOM0_PACKAGES = [
+    "alsa-utils",
     "busybox-static",
     "dosfstools",
     "e2fsprogs",
@@ -35,6 +36,7 @@ DOM0_PACKAGES = [
     "strace",
     "udev",
     "usbutils",
+    "v4l-utils",
     "xenstore-utils",
 ]
 # Modules by path; what they depend on comes along.
@@ -53,6 +55,7 @@ DOM0_MODULES = [
 ]
 GUEST_MODULES = [
     r"drivers/usb/host/xen-hcd",
+    r"drivers/usb/gadget/(libcomposite|function/usb_f_mass_storage|udc/dummy_hcd)",
     r"drivers/usb/storage/(usb-storage|uas)",
     r"drivers/usb/misc/usbtest",
     r"drivers/usb/class/cdc-acm",
@@ -70,12 +73,15 @@ GUEST_MODULES = [
 ]
 INITRD_MODULES = [r"drivers/block/virtio_blk", r"fs/ext4/ext4"]
 GUEST_PROGRAMS = [
+    "/usr/bin/aplay",
+    "/usr/bin/arecord",
     "/usr/bin/bash",
     "/usr/bin/dash",
     "/usr/bin/dd",
     "/usr/bin/kmod",
     "/usr/bin/lsusb",
     "/usr/bin/timeout",
+    "/usr/bin/v4l2-ctl",
     "/usr/bin/xenstore-ls",
     "/usr/bin/xenstore-read",
     "/usr/bin/xenstore-write",
@@ -187,6 +193,7 @@ def make_guest_root(guest: Path, dom0: Path, kernel: Path, release: str) -> None
         (guest / "usr/sbin" / name).symlink_to("../bin/kmod")
     (guest / "usr/sbin/mkfs.ext4").symlink_to("mke2fs")
     shutil.copy(dom0 / "etc/mke2fs.conf", guest / "etc")
+    shutil.copytree(dom0 / "usr/share/alsa", guest / "usr/share/alsa")
     source = Path(os.environ["PVUSB_KERNEL_TREE"]) / "tools/usb/testusb.c"
     run("gcc-14", "-O2", "-Wall", "-static", "-pthread", "-o", guest / "usr/bin/testusb", source)
     shutil.copy(guest / "usr/bin/testusb", dom0 / "usr/bin")

@@ -15,9 +15,10 @@ from lab import modules, paths, ramdisk
 HERE = paths.TOP / "tests"
 
 
-def _module(root: Path, images: Path, kind: str, name: str, source: Path | None) -> None:
-    """Puts a module under updates/, where modprobe prefers it, and indexes the tree."""
-    if source is None:
+def _modules(root: Path, images: Path, kind: str, **sources: Path | None) -> None:
+    """Puts modules under updates/, where modprobe prefers them, and indexes the tree."""
+    there = {name.replace("_", "-"): source for name, source in sources.items() if source}
+    if not there:
         return
     release = paths.release_of(images)
     tree = root / paths.MODULES / release
@@ -30,26 +31,44 @@ def _module(root: Path, images: Path, kind: str, name: str, source: Path | None)
             index.unlink()
     (tree / "updates").mkdir()
     # Debug information is nine tenths of a module and of no use inside.
-    subprocess.run(["strip", "--strip-debug", "-o", tree / "updates" / name, source], check=True)
+    for name, source in there.items():
+        subprocess.run(["strip", "--strip-debug", "-o", tree / f"updates/{name}.ko", source], check=True)
     modules.depmod(root, release)
     for path in kept:
         path.unlink()
     (root / "lib").unlink()
 
 
+def _usbsim() -> Path:
+    """The simulator of USB devices; dom0 has the tool root's C library, so it runs there as it is."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--package", "usbsim"], cwd=paths.TOP, check=True)
+    return paths.TOP / "target/release/usbsim"
+
+
+def _rogue() -> Path:
+    """The hostile frontend; linked statically, because a guest's root has few libraries."""
+    static = ["--", "-C", "target-feature=+crt-static"]
+    subprocess.run(["cargo", "rustc", "--quiet", "--release", "--package", "rogue", *static], cwd=paths.TOP, check=True)
+    return paths.TOP / "target/release/rogue"
+
+
 def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -> Path:
     """Writes dom0's whole initial ramdisk; returns its path."""
     shutil.rmtree(work, ignore_errors=True)
     guest = work / "guest"
-    _module(guest, images, "guest", "xen-hcd.ko", frontend)
+    # A guest can be a driver domain, too.
+    _modules(guest, images, "guest", xen_hcd=frontend, usbbk=usbbk)
+    _copy(guest / "usr/bin", HERE / "lab/dom0/bin/gadget")
     _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "guest/serve")
     _copy(guest, HERE / "guest/init")
     _copy(guest / "etc", HERE / "guest/inittab")
+    _copy(guest / "usr/bin", _rogue())
 
     initrd = work / "initrd"
     payload = initrd / "payload"
-    _module(payload, images, "dom0", "usbbk.ko", usbbk)
+    _modules(payload, images, "dom0", usbbk=usbbk)
     shutil.copytree(HERE / "lab/dom0", payload / "lab/dom0")
+    _copy(payload / "lab/dom0/bin", _usbsim())
     _copy(payload / "lab", paths.TOP / "scripts/init_xs.sh")
     _copy(payload / "etc", HERE / "lab/dom0/inittab")
     (payload / "etc/xen").mkdir()

@@ -37,6 +37,7 @@ def recorder(guest):
         job.kill()
 
 
+@pytest.mark.covers("keyboard (HID)", "interrupt control")
 @pytest.mark.parametrize("controller", ["uhci", "ehci", "xhci"])
 def test_keyboard(lab, guest, vusb, usbback, recorder, counts, controller):
     names = list(CODES)
@@ -55,6 +56,7 @@ def test_keyboard(lab, guest, vusb, usbback, recorder, counts, controller):
         assert events(guest, EV_KEY) == expected
 
 
+@pytest.mark.covers("tablet (HID)", "interrupt control")
 def test_tablet(lab, guest, vusb, usbback, recorder, counts):
     points = [(1000 + 50 * i, 30000 - 50 * i) for i in range(counts.keys)]
     with Tablet(lab.dom0, lab.monitor, "xhci") as tablet:

@@ -17,6 +17,7 @@ def size_mib(counts, controller):
     return max(counts.fill_mib // 6, 4) if controller == "uhci" else counts.fill_mib
 
 
+@pytest.mark.covers("mass storage (BOT)", "bulk control")
 @both_types
 @pytest.mark.parametrize("controller", ["ehci", "xhci", "uhci"])
 def test_filesystem(lab, guest, vusb, usbback, counts, controller, tmp_path):

@@ -25,6 +25,7 @@ def node(guest, vusb, usbback):
         yield vusb.usbfs(1)
 
 
+@pytest.mark.covers("usbtest", "control bulk")
 @both_types
 def test_our_pair(guest, node, counts):
     assert failures(run_cases(guest, node, CASES, counts.usbtest)) == {}
@@ -40,6 +41,7 @@ def test_bulk_transfers_of_any_size(guest, node):
             assert f"test {case}, " in output
 
 
+@pytest.mark.covers("usbtest", "control bulk", peer="the kernel's C frontend")
 def test_stock_frontend(guest, usbback, counts):
     """The C frontend of the guest's own kernel, which knows nothing of us."""
     vusb = usbback.vusb(guest)

@@ -35,6 +35,7 @@ def assert_same_data(stick, guest, disk):
     assert guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120) == outside
 
 
+@pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, device assigned by xl")
 def test_attach_use_detach(xl, stick, guest, counts):
     for _ in range(counts.xl_cycles):
         vusb = xl.attach_controller()

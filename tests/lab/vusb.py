@@ -9,12 +9,12 @@ SPEEDS = {"disconnected": "0", "low": "1", "full": "2", "high": "3"}
 
 
 class Vusb:
-    def __init__(self, dom0: Dom0, guest: Guest, number: int = 0):
+    def __init__(self, dom0: Dom0, guest: Guest, number: int = 0, backend: int = 0):
         self.dom0 = dom0
         self.guest = guest
         self.number = number
         self.domid = guest.domid
-        self.backend = f"/local/domain/0/backend/vusb/{self.domid}/{number}"
+        self.backend = f"/local/domain/{backend}/backend/vusb/{self.domid}/{number}"
         self.frontend = f"/local/domain/{self.domid}/device/vusb/{number}"
 
     def create(self, *options: str) -> None:

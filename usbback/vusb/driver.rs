@@ -103,9 +103,10 @@ impl xenbus::Driver for VusbDriver {
         let vusb = &data.vusb;
         match next_move(other_of(state), vusb.own(), vusb.online()) {
             Move::Stay => {}
+            Move::Connect if !vusb.admits() => dev.switch_state(State::Closing),
             Move::Connect => match vusb.connect() {
                 Ok(()) => dev.switch_state(State::Connected),
-                Err(error) => dev_fatal!(dev, error, "the frontend's rings cannot be used"),
+                Err(error) => vusb.broken(error, "the frontend's rings cannot be used"),
             },
             Move::Close => dev.switch_state(State::Closing),
             Move::Restart => {

@@ -7,7 +7,7 @@
 //! business in the other domain, and must not be written there either. The
 //! rest goes through bounce pages, which hold nothing but such data.
 
-use usbif::{MAX_SEGMENTS, PAGE_SIZE};
+use usbif::{MAX_INDIRECT, PAGE_SIZE};
 
 /// Where a fragment lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +46,30 @@ pub struct Part {
 /// The segments of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    parts: [Part; MAX_SEGMENTS],
+    parts: [Part; MAX_INDIRECT],
     count: u8,
+    /// Most of them.
+    most: u8,
     total: u32,
 }
 
 impl Plan {
-    /// Lays out at most `limit` bytes of a buffer, from byte `start` on, whose
-    /// fragments from there on are given in order. Without `trusted`, nothing
-    /// is granted in place.
+    /// Lays out at most `limit` bytes of a buffer in at most `most` parts, from byte
+    /// `start` on; its fragments from there on are given in order. Without
+    /// `trusted`, nothing is granted in place.
     ///
     /// What comes out may hold less, but not nothing unless there is nothing.
     pub fn new(
         start: u32,
         limit: u32,
+        most: usize,
         trusted: bool,
         fragments: impl Iterator<Item = Fragment>,
     ) -> Self {
-        let mut plan = Self::default();
+        let mut plan = Self {
+            most: u8::try_from(most).unwrap_or(u8::MAX),
+            ..Self::default()
+        };
         for fragment in fragments {
             let room = limit.saturating_sub(plan.total);
             if room == 0 {
@@ -118,6 +124,9 @@ impl Plan {
     }
 
     fn add(&mut self, part: Part) -> u16 {
+        if self.count >= self.most {
+            return 0;
+        }
         let Some(place) = self.parts.get_mut(usize::from(self.count)) else {
             return 0;
         };

@@ -7,13 +7,13 @@
 //! or late is not mistaken for that of the slot's next request, and an unlink
 //! cannot hit one.
 
-use crate::scheduler::JobId;
-use usbif::{Response, MAX_SEGMENTS};
+use crate::job::JobId;
+use usbif::Response;
 
 /// Requests that the ring holds (`XENUSB_URB_RING_SIZE`).
 pub const SLOTS: usize = 16;
 const SLOT_BITS: u32 = 4;
-const _: () = assert!(SLOTS == 1 << SLOT_BITS && MAX_SEGMENTS <= 16);
+const _: () = assert!(SLOTS == 1 << SLOT_BITS);
 
 /// Number of a slot, 0..=15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub enum Lie {
     Id(u16),
     /// More bytes than were asked for.
     Length(u16),
+    /// A packet of an isochronous request that is not the one that was asked
+    /// for, or has more bytes.
+    Packet(u16),
 }
 
 /// A request in flight.
@@ -44,6 +47,8 @@ pub(crate) enum Flight {
         job: JobId,
         offset: u32,
         length: u32,
+        /// Most bytes that it can move.
+        bytes: u32,
         /// An unlink for it has been sent.
         unlinked: bool,
     },
@@ -99,11 +104,12 @@ impl Slots {
         }
     }
 
-    /// Changes the length of a piece that is about to be sent.
-    pub(crate) fn set_length(&mut self, slot: Slot, new: u32) {
+    /// Notes the length of a piece that has been sent, and its bytes.
+    pub(crate) fn set_length(&mut self, slot: Slot, new: u32, most: u32) {
         let entry = self.entries.get_mut(slot.index());
-        if let Some(Flight::Piece { length, .. }) = entry.and_then(|e| e.flight.as_mut()) {
+        if let Some(Flight::Piece { length, bytes, .. }) = entry.and_then(|e| e.flight.as_mut()) {
             *length = new;
+            *bytes = most;
         }
     }
 
@@ -118,8 +124,8 @@ impl Slots {
             return Err(lie);
         }
         let flight = entry.flight.ok_or(lie)?;
-        if let Flight::Piece { length, .. } = flight {
-            if response.actual_length > length {
+        if let Flight::Piece { bytes, .. } = flight {
+            if response.actual_length > bytes {
                 return Err(Lie::Length(response.id));
             }
         }
@@ -146,6 +152,14 @@ impl Slots {
     pub(crate) fn to_unlink(&self, of: JobId) -> bool {
         self.entries.iter().any(|entry| {
             matches!(entry.flight, Some(Flight::Piece { job, unlinked: false, .. }) if job == of)
+        })
+    }
+
+    /// The jobs of the pieces in flight.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.entries.iter().filter_map(|entry| match entry.flight {
+            Some(Flight::Piece { job, .. }) => Some(job),
+            _ => None,
         })
     }
 

@@ -3,15 +3,16 @@
 //! How far a URB has got: cutting it into requests that the ring can carry, and
 //! adding up their answers.
 //!
-//! A request carries 16 pages at most. A longer bulk or interrupt transfer is
+//! A request carries 16 pages at most, or 32 to a backend that takes indirect ones.
+//! A longer bulk or interrupt transfer is
 //! cut into pieces that are multiples of wMaxPacketSize, so that no piece but
 //! the last ends in a short packet. IN pieces go out one at a time: the device
 //! may end the transfer with any of them, and a piece that is already queued
 //! would then swallow what follows, such as the status phase of mass storage.
-//! OUT pieces may follow each other. Control and isochronous transfers are never
-//! cut.
+//! OUT pieces may follow each other. Control transfers are never cut.
+//! Isochronous ones are cut between packets, and their pieces follow each other.
 
-use usbif::{Direction, MAX_TRANSFER};
+use usbif::{Direction, MAX_INDIRECT, MAX_SEGMENTS, PAGE_SIZE};
 
 const EREMOTEIO: i32 = 121;
 const ECONNRESET: i32 = 104;
@@ -23,11 +24,14 @@ pub enum Shape {
     Control,
     /// Bulk or interrupt: a stream of packets that may be cut.
     Stream,
-    /// Isochronous: one request.
+    /// Isochronous: a row of packets that may be cut.
     Isochronous,
 }
 
 /// The transfer of one URB.
+///
+/// Its length, and places and lengths of its pieces, are in bytes; those of an
+/// isochronous transfer in packets. What has been moved is in bytes always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
     shape: Shape,
@@ -39,17 +43,21 @@ pub struct Transfer {
     sent_all: bool,
     in_flight: u8,
     length: u32,
+    /// Most segments of a piece.
+    segments: u8,
     max_packet: u32,
-    /// First byte that has not been sent.
+    /// First byte, or packet, that has not been sent.
     next: u32,
-    /// Bytes moved before the end.
+    /// Bytes moved, without a gap.
     moved: u32,
-    /// Why it has ended; later answers do not count.
+    /// A piece has moved less than it has: what later ones move does not follow.
+    gap: bool,
+    /// Why it has ended.
     end: Option<i32>,
 }
 
 impl Transfer {
-    /// A transfer of `length` bytes.
+    /// A transfer of `length` bytes, or packets.
     #[must_use]
     pub const fn new(shape: Shape, direction: Direction, length: u32, max_packet: u16) -> Self {
         Self {
@@ -60,6 +68,7 @@ impl Transfer {
             sent_all: false,
             in_flight: 0,
             length,
+            segments: MAX_SEGMENTS as u8,
             // A descriptor of a broken device may say 0.
             max_packet: if max_packet == 0 {
                 1
@@ -68,8 +77,24 @@ impl Transfer {
             },
             next: 0,
             moved: 0,
+            gap: false,
             end: None,
         }
+    }
+
+    /// To a backend that takes indirect requests: a stream may have larger pieces.
+    #[must_use]
+    pub const fn indirect(mut self, taken: bool) -> Self {
+        if taken && matches!(self.shape, Shape::Stream) {
+            self.segments = MAX_INDIRECT as u8;
+        }
+        self
+    }
+
+    /// Most segments of a piece.
+    #[must_use]
+    pub const fn most_segments(&self) -> usize {
+        self.segments as usize
     }
 
     /// With URB_SHORT_NOT_OK: ending early is an error.
@@ -132,7 +157,7 @@ impl Transfer {
         self.moved
     }
 
-    /// First byte and most bytes of the piece that may be sent now; `None` when
+    /// Place and greatest length of the piece that may be sent now; `None` when
     /// nothing is left or an answer has to come first.
     #[must_use]
     pub fn next_piece(&self) -> Option<(u32, u32)> {
@@ -142,13 +167,15 @@ impl Transfer {
         }
         let left = self.length.saturating_sub(self.next);
         let limit = match self.shape {
-            Shape::Stream => left.min(MAX_TRANSFER),
+            Shape::Stream => {
+                left.min(u32::from(self.segments).saturating_mul(u32::from(PAGE_SIZE)))
+            }
             Shape::Control | Shape::Isochronous => left,
         };
         Some((self.next, limit))
     }
 
-    /// Length of the piece when only `fits` bytes of it fit into a request: a
+    /// Length of the piece when only `fits` of it fits into a request: bytes in a
     /// multiple of the packet size, unless it is the last. 0 with data left, or
     /// less than all of what cannot be cut, is `None`: it cannot be sent.
     #[must_use]
@@ -157,10 +184,11 @@ impl Transfer {
         if fits >= left {
             return Some(left);
         }
-        if self.shape != Shape::Stream {
-            return None;
-        }
-        let rest = fits.checked_rem(self.max_packet).unwrap_or(0);
+        let rest = match self.shape {
+            Shape::Control => return None,
+            Shape::Stream => fits.checked_rem(self.max_packet).unwrap_or(0),
+            Shape::Isochronous => 0,
+        };
         Some(fits.saturating_sub(rest)).filter(|&length| length > 0)
     }
 
@@ -175,18 +203,24 @@ impl Transfer {
         }
     }
 
-    /// A piece of `length` bytes was answered: it moved `actual`, at most
-    /// `length`, and ended with `status`.
+    /// A piece of that length was answered: it moved `actual` bytes, no more
+    /// than it has, and ended with `status`.
     pub fn answered(&mut self, length: u32, actual: u32, status: i32) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if self.end.is_some() {
-            return;
+        // Also of a transfer that was cancelled: what the device has sent by
+        // then is the caller's.
+        if !self.gap {
+            self.moved = self.moved.saturating_add(actual);
         }
-        self.moved = self.moved.saturating_add(actual);
+        // Each isochronous packet says itself how it went.
+        let short = actual < length && self.shape != Shape::Isochronous;
+        self.gap |= short;
         if status != 0 {
-            self.end = Some(status);
-        } else if actual < length && self.shape == Shape::Stream {
-            self.end = Some(0);
+            self.fail(status);
+        } else if short && self.short_not_ok {
+            self.fail(-EREMOTEIO);
+        } else if short {
+            self.fail(0);
         }
     }
 
@@ -199,6 +233,19 @@ impl Transfer {
     /// It cannot go on, for a reason of our own.
     pub fn fail(&mut self, status: i32) {
         self.end.get_or_insert(status);
+    }
+
+    /// Whether it has failed or was cancelled, finished or not.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.end.is_some_and(|status| status != 0)
+    }
+
+    /// Whether a piece in flight may not be followed by another URB's before it
+    /// has been answered in full: that URB is to have what comes after.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.short_not_ok && self.shape == Shape::Stream && self.direction == Direction::In
     }
 
     /// Whether it has ended although requests are in flight, which then have to
@@ -214,11 +261,6 @@ impl Transfer {
         if self.in_flight > 0 || self.unsent() {
             return None;
         }
-        let status = self.end.unwrap_or(0);
-        let short = self.moved < self.length;
-        if status == 0 && short && self.short_not_ok && self.shape != Shape::Isochronous {
-            return Some((-EREMOTEIO, self.moved));
-        }
-        Some((status, self.moved))
+        Some((self.end.unwrap_or(0), self.moved))
     }
 }

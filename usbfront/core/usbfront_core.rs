@@ -20,20 +20,31 @@
     )
 )]
 
+mod hold;
+mod job;
 mod lifecycle;
+mod list;
+mod packets;
 mod plan;
 mod port;
 mod root_hub;
 mod scheduler;
+mod share;
 mod slots;
 mod table;
 mod transfer;
+mod work;
 
+pub use job::{Endpoint, EndpointId, Finished, Job, JobId};
 pub use lifecycle::{Action, Backend, Lifecycle};
+pub use packets::{
+    outcome, spans, Outcome, Places, Run, Span, Spans, DATA_PAGES, MOST_BYTES, MOST_PACKETS,
+};
 pub use plan::{Fragment, Memory, Part, Plan};
 pub use port::{Millis, UsbVersion, RESET_TIME, RESUME_TIME};
 pub use root_hub::{ConnectError, HubStall, RootHub};
-pub use scheduler::{Answer, Endpoint, EndpointId, Finished, Job, JobId, Piece, Scheduler, Work};
+pub use scheduler::Scheduler;
 pub use slots::{Lie, Slot, SLOTS};
 pub use table::{NoMemory, Table};
 pub use transfer::{Shape, Transfer};
+pub use work::{Answer, Piece, Work};

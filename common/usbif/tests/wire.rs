@@ -125,6 +125,63 @@ proptest! {
         prop_assert_eq!(Request::parse(&request.encode()), Ok(request));
     }
 
+    #[test]
+    fn an_indirect_request_survives_the_wire(
+        request in submit(), data in segments(MAX_INDIRECT), list in segment(), out in any::<bool>(),
+    ) {
+        let Request::Submit(mut submit) = request else { unreachable!() };
+        prop_assume!(!data.is_empty());
+        submit.kind = if out { Kind::Bulk } else { Kind::Interrupt { interval: 7 } };
+        submit.data = data;
+        let list = Segment { offset: list.offset.min(4096 - Indirect::LIST as u16), ..list };
+        let sent = Indirect::new(submit, list);
+        let mut bytes = [0; Indirect::LIST];
+        sent.write_list(&mut bytes);
+        let Ok(Request::Indirect(got)) = Request::parse(&Request::Indirect(sent).encode()) else {
+            return Err(TestCaseError::fail("not an indirect request"));
+        };
+        prop_assert_eq!(got.list().gref, list.gref);
+        prop_assert_eq!(usize::from(got.list().length), data.len() * 8);
+        prop_assert_eq!(got.complete(&bytes), Ok(submit));
+    }
+
+    /// The list is the other side's memory, too.
+    #[test]
+    fn a_random_list_makes_sound_segments_or_none(
+        request in submit(), count in 1usize..=MAX_INDIRECT,
+        bytes in prop::collection::vec(any::<u8>(), Indirect::LIST), tame in any::<bool>(),
+    ) {
+        let Request::Submit(mut submit) = request else { unreachable!() };
+        submit.kind = Kind::Bulk;
+        let mut bytes: [u8; Indirect::LIST] = bytes.try_into().unwrap();
+        let mut total = 0u32;
+        for seg in bytes.chunks_exact_mut(8) {
+            if tame {
+                seg[4..].copy_from_slice(&[0, 1, 0, 2]);
+            }
+        }
+        for seg in bytes.chunks_exact(8).take(count) {
+            total += u32::from(u16::from_le_bytes([seg[6], seg[7]]));
+        }
+        submit.data = collect(&vec![Segment { gref: 0, offset: 0, length: 512 }; count]);
+        let list = Segment { gref: 5, offset: 0, length: 0 };
+        let asked = Request::Indirect(Indirect::new(submit, list)).encode();
+        let Ok(Request::Indirect(got)) = Request::parse(&asked) else {
+            return Err(TestCaseError::fail("not an indirect request"));
+        };
+        match got.complete(&bytes) {
+            Ok(done) => {
+                prop_assert_eq!(done.data.len(), count);
+                prop_assert_eq!(done.data.total(), total);
+                for seg in done.data.as_slice() {
+                    prop_assert!(seg.length > 0);
+                    prop_assert!(u32::from(seg.offset) + u32::from(seg.length) <= 4096);
+                }
+            }
+            Err(_) => prop_assert!(!tame),
+        }
+    }
+
     /// Whatever a guest writes, what comes out keeps the promises of the types.
     #[test]
     fn random_bytes_make_a_sound_request_or_none(
@@ -314,6 +371,53 @@ fn ports_are_1_to_31() {
     assert_eq!(PortNumber::first(31).count(), 31);
     assert_eq!(PortNumber::first(255).count(), 31);
     assert_eq!(PortNumber::new(31).map(PortNumber::index), Some(30));
+}
+
+#[test]
+fn what_cannot_be_indirect_is_refused() {
+    let submit = Submit {
+        id: 9,
+        port: PortNumber::new(1).unwrap(),
+        device: 1,
+        endpoint: 1,
+        direction: Direction::In,
+        short_not_ok: false,
+        kind: Kind::Bulk,
+        data: collect(
+            &[Segment {
+                gref: 1,
+                offset: 0,
+                length: 4096,
+            }; 20],
+        ),
+    };
+    let list = Segment {
+        gref: 2,
+        offset: 0,
+        length: 0,
+    };
+    let good = Request::Indirect(Indirect::new(submit, list)).encode();
+    assert!(Request::parse(&good).is_ok());
+    let broken: [fn(&mut [u8; URB_ENTRY]); 6] = [
+        |entry| entry[2] = 0,                        // no segments
+        |entry| entry[2] = 33,                       // too many
+        |entry| entry[2] = 19,                       // not so many as the list has
+        |entry| entry[24] = 0xf0 | 0x0f,             // the list leaves its page (with the next)
+        |entry| entry[7] &= 0x3f,                    // isochronous
+        |entry| entry[7] = 0x80 | (entry[7] & 0x3f), // control
+    ];
+    for (number, damage) in broken.iter().enumerate() {
+        let mut entry = good;
+        damage(&mut entry);
+        if number == 3 {
+            entry[25] = 0x0f;
+        }
+        assert_eq!(
+            Request::parse(&entry).map_err(|refused| refused.id),
+            Err(9),
+            "{number}"
+        );
+    }
 }
 
 /// The numbers of usbif.h, which are also those of the `port-N` nodes.

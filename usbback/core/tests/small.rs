@@ -30,6 +30,33 @@ proptest! {
         invariants::copy::cover(&segments, a.min(b), a.max(b));
     }
 
+    /// Joined ranges hold the same bytes in the same order, and no two of them
+    /// could be one.
+    #[test]
+    fn joined_ranges_are_the_same_bytes(
+        packets in prop::collection::vec((0u32..4, 0u32..5, 0u32..5), 0..40),
+    ) {
+        // Gap before, bytes, and of them those that did not come in.
+        let mut end = 0;
+        let ranges: Vec<_> = packets
+            .iter()
+            .map(|&(gap, length, missing)| {
+                let first = end + gap / 2;
+                end = first + length;
+                (first, length.saturating_sub(missing / 3))
+            })
+            .collect();
+        let bytes = |ranges: &[(u32, u32)]| -> Vec<u32> {
+            ranges.iter().flat_map(|&(first, length)| first..first + length).collect()
+        };
+        let joined: Vec<_> = joined(ranges.iter().copied()).collect();
+        prop_assert_eq!(bytes(&joined), bytes(&ranges));
+        prop_assert!(joined.iter().all(|&(_, length)| length > 0));
+        for pair in joined.windows(2) {
+            prop_assert!(pair[0].0 + pair[0].1 != pair[1].0);
+        }
+    }
+
     /// The guest sees the last state in the end, and every device that came as
     /// new: between two devices there is an event that the port is empty.
     #[test]
@@ -103,6 +130,23 @@ proptest! {
         prop_assert!(set.iter().eq(model.iter().copied()));
         prop_assert_eq!(set.is_empty(), model.is_empty());
     }
+}
+
+/// A hostile guest's packets lie anywhere, in any order, one over the other.
+#[test]
+fn ranges_that_do_not_follow_each_other_stay_apart() {
+    let ranges = [
+        (8, 4),
+        (0, 8),
+        (8, 4),
+        (8, 4),
+        (u32::MAX, 1),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+    ];
+    let joined: Vec<_> = joined(ranges.into_iter()).collect();
+    assert_eq!(joined, [(8, 4), (0, 12), (8, 4), (u32::MAX, 1), (0, 2)]);
 }
 
 #[test]

@@ -2,17 +2,9 @@
 
 //! Cutting transfers into pieces, and laying pieces out in pages.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
 use proptest::prelude::*;
 use usbfront_core::*;
-use usbif::{Direction, MAX_TRANSFER};
+use usbif::{Direction, MAX_INDIRECT, MAX_SEGMENTS, MAX_TRANSFER};
 
 /// Sends everything and answers it in full, with at most 15 pieces in flight;
 /// returns the pieces.
@@ -51,15 +43,18 @@ proptest! {
         fits in 1024..=MAX_TRANSFER,
         input: bool,
         zero: bool,
+        indirect: bool,
     ) {
         let direction = if input { Direction::In } else { Direction::Out };
         let transfer = Transfer::new(Shape::Stream, direction, length, max_packet)
-            .zero_packet(zero);
-        let pieces = run(transfer, fits);
+            .zero_packet(zero)
+            .indirect(indirect);
+        let most = if indirect { 2 * MAX_TRANSFER } else { MAX_TRANSFER };
+        let pieces = run(transfer, if indirect { 2 * fits } else { fits });
         let mut at = 0;
         for &(offset, piece) in &pieces {
             prop_assert_eq!(offset, at);
-            prop_assert!(piece <= MAX_TRANSFER);
+            prop_assert!(piece <= most);
             at += piece;
             prop_assert!(at == length || piece % u32::from(max_packet) == 0);
         }
@@ -73,7 +68,8 @@ proptest! {
     fn plans_hide_neighbours(
         fragments in prop::collection::vec((0..4096u16, 1..=4096u16, any::<bool>()), 1..60),
         whole in prop::collection::vec(any::<bool>(), 60),
-        limit in 1..=MAX_TRANSFER,
+        limit in 1..=2 * MAX_TRANSFER,
+        most in prop::sample::select(vec![MAX_SEGMENTS, MAX_INDIRECT]),
         trusted: bool,
         start in 0..100_000u32,
     ) {
@@ -87,7 +83,7 @@ proptest! {
             })
             .collect();
         for cut in [limit / 3, limit] {
-            invariants::plan::hides_neighbours(start, limit, trusted, &fragments, cut);
+            invariants::plan::hides_neighbours(start, limit, most, trusted, &fragments, cut);
         }
     }
 }
@@ -98,6 +94,10 @@ fn mass_storage_request_of_120_kib() {
     assert_eq!(
         run(transfer, MAX_TRANSFER),
         [(0, 65536), (65536, 120 * 1024 - 65536)]
+    );
+    assert_eq!(
+        run(transfer.indirect(true), 2 * MAX_TRANSFER),
+        [(0, 120 * 1024)]
     );
 }
 
@@ -132,4 +132,34 @@ fn control_is_never_cut() {
     assert_eq!(transfer.next_piece(), Some((0, 65_535)));
     assert_eq!(transfer.cut(61_440), None);
     assert_eq!(transfer.cut(65_536), Some(65_535));
+}
+
+#[test]
+fn what_was_moved_before_a_cancel_counts() {
+    let mut input = Transfer::new(Shape::Stream, Direction::In, 200_000, 512);
+    input.sent(65_536);
+    input.answered(65_536, 65_536, 0);
+    input.sent(65_536);
+    input.cancel();
+    input.answered(65_536, 1000, -108);
+    assert_eq!(input.finished(), Some((-104, 66_536)));
+    // Of pieces that follow each other, those up to the first that is not whole.
+    let mut output = Transfer::new(Shape::Stream, Direction::Out, 200_000, 512);
+    output.sent(65_536);
+    output.sent(65_536);
+    output.cancel();
+    output.answered(65_536, 512, -108);
+    output.answered(65_536, 512, -108);
+    assert_eq!(output.finished(), Some((-104, 512)));
+}
+
+#[test]
+fn a_short_control_transfer_is_an_error_only_where_it_is_said_to_be() {
+    for (strict, status) in [(false, 0), (true, -121)] {
+        let mut transfer =
+            Transfer::new(Shape::Control, Direction::In, 255, 64).short_not_ok(strict);
+        transfer.sent(255);
+        transfer.answered(255, 18, 0);
+        assert_eq!(transfer.finished(), Some((status, 18)));
+    }
 }

@@ -2,14 +2,6 @@
 
 //! The root hub as the kernel's hub driver uses it, and the lifecycle.
 
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
-
 use invariants::hub::{follow, Step};
 use proptest::prelude::*;
 use usbfront_core::*;

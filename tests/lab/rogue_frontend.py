@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A hostile guest, one that must not suffer from it, and what dom0 may not keep or say."""
+
+import re
+import time
+
+from lab.channel import PATIENCE
+from lab.gadget import Stick
+
+# What one guest can make dom0 log about it, a second and at once: ten bad
+# requests and ten failed connections, of up to four lines, in five seconds.
+LINES_A_SECOND = 10
+LINES_AT_ONCE = 100
+
+
+class RogueFrontend:
+    """A guest's controller without a driver, and the program that plays one; tests/rogue.
+
+    Device N of `devices` is on port N.
+    """
+
+    def __init__(self, usbback, guest, *devices):
+        self.guest = guest
+        self.dom0 = usbback.dom0
+        self.vusb = usbback.vusb(guest)
+        self._usbback = usbback
+        self._devices = devices
+        guest.run("modprobe xen-gntalloc")
+
+    def make(self) -> None:
+        """Makes the vusb; devices that were given before are on it again."""
+        self.vusb.create()
+
+    def give(self) -> None:
+        for port, device in enumerate(self._devices, 1):
+            self._usbback.add(self.vusb.rule(device.busname, port))
+            device.plug()
+
+    def wait_given(self) -> None:
+        for port, _ in enumerate(self._devices, 1):
+            self.vusb.wait_port_status(port, "3")
+
+    def remove_forcibly(self) -> None:
+        """Removes what a frontend that vanished has left, which nobody answers for any more."""
+        output, status = self.dom0.try_run(f"/lab/init_xs.sh --remove --timeout 2 {self.vusb.domid} 0")
+        assert status in (0, 6), output
+
+    def _words(self) -> str:
+        words = []
+        for port, device in enumerate(self._devices, 1):
+            kind = "stick" if isinstance(device, Stick) else "other"
+            descriptor = self.dom0.read(f"{device.sysfs}/descriptors")[:18].hex()
+            words.append(f"--device {port}:{kind}:{descriptor}")
+        return " ".join(words)
+
+    def attack(self, name: str, count: int, seed: int) -> None:
+        """Runs one attack; the program itself checks that the devices work afterwards."""
+        job = self.guest.job(f"exec rogue --seed {seed} --count {count} {self._words()} {name}")
+        output, status = job.wait(180 + count / 20)
+        print(output, end="", flush=True)
+        assert status == 0, output
+
+
+class Reader:
+    """Another guest, which reads its own stick over and over and compares."""
+
+    def __init__(self, usbback, guest, udc: int):
+        self.guest = guest
+        self.vusb = usbback.vusb(guest)
+        self._usbback = usbback
+        self._stick = Stick(usbback.dom0, udc, mib=2)
+
+    def __enter__(self) -> "Reader":
+        dom0 = self._usbback.dom0
+        self.guest.run("modprobe xen-hcd")
+        self.vusb.create()
+        self.vusb.wait_connected()
+        dom0.run(f"dd if=/dev/urandom of={self._stick.file} bs=1M count=2 conv=notrunc 2>/dev/null")
+        digest = dom0.run(f"md5sum <{self._stick.file}").strip()
+        self._usbback.add(self.vusb.rule(self._stick.busname, 1))
+        self._stick.plug()
+        read = f"dd if=/dev/{self.vusb.wait_disk(1)} bs=64k iflag=direct 2>/dev/null | md5sum"
+        self.guest.run("rm -f /tmp/read")
+        self._job = self.guest.job(
+            f"while sum=$({read}) && [ \"$sum\" = '{digest}' ]; do echo >>/tmp/read; sleep 0.5; done; echo \"$sum\""
+        )
+        return self
+
+    def reads(self) -> int:
+        """Right readings of the whole stick so far; none may have been wrong."""
+        assert self._job.running(), f"read wrongly: {self._job.wait().output}"
+        return len(self.guest.run("cat /tmp/read 2>/dev/null || true").splitlines())
+
+    def assert_goes_on(self, before: int) -> None:
+        deadline = time.monotonic() + 30 * PATIENCE
+        while self.reads() <= before:
+            assert time.monotonic() < deadline, "the other guest's reading has stopped"
+            time.sleep(0.5)
+
+    def __exit__(self, kind, *_exc) -> None:
+        if kind is None:
+            self._job.kill()
+            self.vusb.remove()
+            self._usbback.clear()
+            self._stick.remove()
+
+
+class BoundedLog:
+    """Checks that dom0 does not log more about a guest than it should."""
+
+    def __init__(self, lab, domid: int):
+        self._lab = lab
+        self._mine = re.compile(rf"vusb-{domid}-|domain {domid}, vusb|pvusb:")
+        self._log = lab.machine.logs[0]
+
+    def _lines(self) -> int:
+        self._lab.flush_logs()
+        return sum(bool(self._mine.search(line)) for line in self._log.read_text(errors="replace").splitlines())
+
+    def __enter__(self) -> None:
+        self._before = self._lines()
+        self._start = time.monotonic()
+
+    def __exit__(self, kind, *_exc) -> None:
+        if kind is None:
+            lines = self._lines() - self._before
+            allowed = LINES_AT_ONCE + LINES_A_SECOND * (time.monotonic() - self._start)
+            print(f"dom0 has logged {lines} lines about the guest, {allowed:.0f} are allowed")
+            assert lines <= allowed
+
+
+def held(dom0) -> dict[str, int]:
+    """What dom0 has of guests' rings: foreign pages mapped, and event channels bound for us."""
+    counts = dom0.run("grep -c xenbus_map_ring /proc/vmallocinfo; grep -c vusb /proc/interrupts; true").split()
+    return dict(zip(("rings", "channels"), map(int, counts), strict=True))

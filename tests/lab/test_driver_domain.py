@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The backend in an unprivileged domain serves another guest, set up by init_xs.sh --backend."""
+
+import pytest
+
+from lab.driver_domain import DriverDomain
+from lab.gadget import Stick
+from lab.usbback import DRIVER
+from lab.vusb import Vusb
+
+MIB = 8
+
+
+@pytest.fixture
+def server(dom0):
+    server = DriverDomain(dom0, 2)
+    server.destroy()
+    server.start()
+    yield server.prepare()
+    server.destroy()
+
+
+@pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, backend in a driver domain")
+def test_a_stick_through_a_driver_domain(dom0, guest, server):
+    server.run("modprobe usbbk")
+    guest.run("modprobe xen-hcd")
+    vusb = Vusb(dom0, guest, 0, backend=server.domid)
+    vusb.create("--backend", str(server.domid))
+    vusb.wait_connected()
+    with Stick(server, mib=MIB) as stick:
+        server.run(f"dd if=/dev/urandom of={stick.file} bs=1M count={MIB} conv=notrunc 2>/dev/null")
+        rule = vusb.rule(stick.busname, 1)
+        server.run(f"echo {rule} >{DRIVER}/new_vport")
+        stick.plug()
+        disk = vusb.wait_disk(1)
+        assert server.run(f"cat {DRIVER}/grabbed_devices") == f"{stick.busname}:1.0\n"
+        assert vusb.port_status(1) == "3"
+        assert guest.run(f"md5sum </dev/{disk}", 120) == server.run(f"md5sum <{stick.file}")
+        guest.run(f"dd if=/dev/urandom of=/dev/{disk} bs=1M count={MIB} oflag=direct 2>/dev/null", 120)
+        assert server.run(f"md5sum <{stick.file}") == guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120)
+        stick.unplug()
+        vusb.wait_no_device(1)
+        server.run(f"echo {rule} >{DRIVER}/remove_vport")
+        assert server.run(f"cat {DRIVER}/vports {DRIVER}/reserved_ports") == ""
+    dom0.run(f"/lab/init_xs.sh --remove --timeout 60 --backend {server.domid} {guest.domid} 0", 120)
+    server.run("rmmod usbbk")
+
+
+def test_a_driver_domain_that_dies(dom0, guest, server):
+    """The guest's transfers end with an error, its other devices go on, and a new backend is found."""
+    server.run("modprobe usbbk")
+    guest.run("modprobe xen-hcd")
+    vusb = Vusb(dom0, guest, 0, backend=server.domid)
+    vusb.create("--backend", str(server.domid))
+    vusb.wait_connected()
+    stick = Stick(server, mib=MIB)
+    server.run(f"echo {vusb.rule(stick.busname, 1)} >{DRIVER}/new_vport")
+    stick.plug()
+    disk = vusb.wait_disk(1)
+    reader = guest.job(f"while dd if=/dev/{disk} of=/dev/null bs=120k iflag=direct 2>/dev/null; do :; done")
+    server.destroy()
+    dom0.run(f"/lab/init_xs.sh --remove --timeout 5 --backend {vusb.backend.split('/')[3]} {guest.domid} 0 || true", 120)
+    reader.wait(60)
+    guest.wait("[ ! -e /sys/bus/xen/devices/vusb-0 ]", 60, "the dead backend's controller stays in the guest")

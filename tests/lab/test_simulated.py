@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The simulated devices in dom0 alone, without us: what a test through a guest may rely on."""
+
+import pytest
+
+from lab import usbtest
+from lab.simulated import Rogue, SimulatedKeyboard, Zero, corpus
+
+# Isochronous endpoints: one packet in a frame, and three transactions in every microframe.
+ENDPOINTS = [{"speed": "full"}, {"speed": "high"}, {"speed": "high", "interval": 1, "mult": 3}]
+
+
+@pytest.fixture
+def usbtest_alt1(dom0):
+    """The kernel's usbtest driver, told to take the alternate setting with isochronous endpoints."""
+    dom0.run("modprobe usbtest alt=1")
+    yield
+    dom0.run("rmmod usbtest")
+
+
+@pytest.mark.parametrize("options", ENDPOINTS, ids=lambda options: "-".join(map(str, options.values())))
+def test_usbtest_isochronous(dom0, usbtest_alt1, counts, options):
+    with Zero(dom0, **options) as zero:
+        zero.plug().wait_present()
+        assert usbtest.failures(usbtest.run_cases(dom0, zero.usbfs, usbtest.ISO_CASES, counts.usbtest, usbtest.ISO_SIZE)) == {}
+        packets = {endpoint: zero.counters(endpoint) for endpoint in (zero.ISO_IN, zero.ISO_OUT)}
+        assert all(count["packets"] > 0 and count["late"] == 0 for count in packets.values()), packets
+        assert zero.sink()["wrong"] == 0
+
+
+@pytest.mark.pending("not run yet")
+@pytest.mark.parametrize("speed", ["full", "high"])
+def test_usbtest(dom0, usbtest_alt1, speed):
+    with Zero(dom0, speed=speed) as zero:
+        zero.plug().wait_present()
+        assert usbtest.failures(usbtest.run_cases(dom0, zero.usbfs, usbtest.CASES, 8)) == {}
+        assert zero.sink()["wrong"] == 0
+
+
+def test_replug(dom0):
+    for port in (1, 2):
+        with Zero(dom0, port) as zero:
+            for _ in range(3):
+                zero.plug().wait_present()
+                zero.unplug()
+                zero.wait_absent()
+
+
+@pytest.mark.pending("was stopped after two minutes in it, before its end")
+def test_keys_pressed_while_suspended_are_kept(dom0):
+    """USB/IP cannot wake a host: the keys come when the host resumes the keyboard by itself."""
+    with SimulatedKeyboard(dom0) as keyboard:
+        keyboard.plug().wait_present()
+        node = dom0.wait(f"ls {keyboard.sysfs}/*/*/input/input*/ | grep -o 'event[0-9]*'", 60, "no input device")
+        job = dom0.job(f"cat /dev/input/{node} >/tmp/keys")
+        dom0.wait("[ -e /tmp/keys ]")
+        keyboard.press(4)
+        dom0.wait("[ -s /tmp/keys ]", 30, "a key does not arrive")
+        dom0.run(f"cd {keyboard.sysfs}/power && echo 100 >autosuspend_delay_ms && echo auto >control")
+        dom0.wait(f"[ $(cat {keyboard.sysfs}/power/runtime_status) = suspended ]", 30, "it does not suspend")
+        assert keyboard.tell("wakeup").strip() == "true"
+        size = int(dom0.run("stat -c %s /tmp/keys"))
+        keyboard.press(5)
+        dom0.run(f"sleep 1; [ $(cat {keyboard.sysfs}/power/runtime_status) = suspended ]")
+        assert int(dom0.run("stat -c %s /tmp/keys")) == size
+        dom0.run(f"echo on >{keyboard.sysfs}/power/control")
+        # Scan code, key and a report's end, pressed and released, of 24 bytes each.
+        dom0.wait(f"[ $(stat -c %s /tmp/keys) -ge {size + 6 * 24} ]", 30, "the key is lost")
+        job.kill()
+
+
+@pytest.mark.pending("not run yet")
+def test_rogues(dom0, counts):
+    """Each is taken or refused; the lab fixture sees to it that no kernel complains."""
+    names = corpus(dom0)[:: counts.rogue_step]
+    options = [{"name": name} for name in names] + [{"seed": seed} for seed in range(counts.rogue_seeds)]
+    taken = 0
+    for number, option in enumerate(options):
+        # Ports by turns: the kernel lets go of one a moment after its device has gone.
+        speed = ("full", "high", "low")[number % 3]
+        with Rogue(dom0, 1 + number % 15, speed=speed, **option) as rogue:
+            dom0.run(f"dmesg -C; echo 'lab: rogue {rogue.options}' >/dev/kmsg")
+            rogue.plug()
+            taken += rogue.wait_settled()
+    assert 0 < taken < len(options)
+    with Zero(dom0) as zero:
+        zero.plug().wait_present()

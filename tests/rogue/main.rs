@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A hostile frontend: speaks to the backend of a vusb from a guest's user space
+//! and breaks every rule of the interface, one family of attacks after the other.
+//! After each it must still be able to behave: that is the check.
+
+mod attack;
+mod frontend;
+#[cfg(test)]
+mod loopback;
+#[cfg(not(test))]
+mod xen;
+
+#[cfg(test)]
+use loopback::xen;
+
+use attack::{Arena, Attack, Target, ATTACKS};
+use frontend::Vusb;
+use std::process::ExitCode;
+use std::time::Instant;
+use usbif::PortNumber;
+
+/// What goes wrong, in words.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "\
+Usage: rogue [OPTION...] ATTACK...
+Attacks the backend of a vusb of this guest, which no driver may be using. After
+each attack the devices must work as they should.
+
+  --vusb N             which vusb (default 0)
+  --device PORT:KIND:HEX
+                       what is on a port: KIND is stick or other, HEX its device
+                       descriptor; give it for each device, at least one
+  --seed N             random numbers to use (default 1)
+  --count N            how much of each attack (default 1000)
+  --help               show this
+
+Attacks, and what --count counts:
+";
+
+struct Options {
+    vusb: u16,
+    targets: Vec<Target>,
+    seed: u64,
+    count: u64,
+    attacks: Vec<(usize, &'static Attack)>,
+}
+
+fn usage() -> String {
+    let line = |attack: &Attack| {
+        let end = if attack.fatal { "; ends the vusb" } else { "" };
+        format!(
+            "  {:<12} {:<12} {}{end}\n",
+            attack.name, attack.unit, attack.about
+        )
+    };
+    ATTACKS
+        .iter()
+        .fold(USAGE.to_owned(), |text, attack| text + &line(attack))
+}
+
+fn target(text: &str) -> Option<Target> {
+    let mut parts = text.split(':');
+    let (port, kind, hex) = (parts.next()?, parts.next()?, parts.next()?);
+    let byte = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    Some(Target {
+        port: PortNumber::new(port.parse().ok()?)?,
+        stick: match kind {
+            "stick" => true,
+            "other" => false,
+            _ => return None,
+        },
+        descriptor: (0..hex.len()).step_by(2).map(byte).collect::<Option<_>>()?,
+    })
+}
+
+/// None: the words make no sense.
+fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
+    let mut options = Options {
+        vusb: 0,
+        targets: Vec::new(),
+        seed: 1,
+        count: 1000,
+        attacks: Vec::new(),
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--vusb" => options.vusb = words.next()?.parse().ok()?,
+            "--device" => options.targets.push(target(&words.next()?)?),
+            "--seed" => options.seed = words.next()?.parse().ok()?,
+            "--count" => options.count = words.next()?.parse().ok()?,
+            name => options.attacks.push(attack::find(name)?),
+        }
+    }
+    let enough = !options.targets.is_empty() && !options.attacks.is_empty();
+    enough.then_some(options)
+}
+
+fn run(options: &Options) -> Result<()> {
+    let vusb = Vusb::open(options.vusb)?;
+    for (place, attack) in &options.attacks {
+        // Each attack can be played again by itself.
+        let mut seeds = fastrand::Rng::with_seed(options.seed);
+        let seed = (0..=*place).fold(0, |_, _| seeds.u64(..));
+        let mut arena = Arena {
+            vusb: &vusb,
+            targets: &options.targets,
+            random: fastrand::Rng::with_seed(seed),
+            count: options.count,
+        };
+        let said = format!(
+            "rogue: seed {}: {}: {} {}",
+            options.seed, attack.name, options.count, attack.unit
+        );
+        println!("{said}");
+        let start = Instant::now();
+        (attack.run)(&mut arena).map_err(|error| format!("{}: {error}", attack.name))?;
+        let took = start.elapsed();
+        if !attack.fatal {
+            arena
+                .check_fresh()
+                .map_err(|error| format!("after {}: {error}", attack.name))?;
+        }
+        println!("{said}: survived in {:.1} s", took.as_secs_f32());
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(options) = parse(words.into_iter()) else {
+        eprint!("{}", usage());
+        return ExitCode::from(2);
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rogue: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

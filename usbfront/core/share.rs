@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who may have how many of the ring's 16 entries.
+//!
+//! Some requests are answered when the device has something to say, which may
+//! be never: a keyboard's interrupt transfer, the sixteen reads of a modem. So
+//! an endpoint may not take all entries, and the last ones are kept: one for
+//! unlinks, two for control transfers, two for isochronous streams, which need
+//! a request on the ring while the next is made.
+//!
+//! | request | goes out while more entries are free than |
+//! | --- | --- |
+//! | unlink | 0 |
+//! | control | 1 |
+//! | isochronous, as many as there are | 3 |
+//! | first of a bulk or interrupt endpoint | 5 |
+//! | further of a bulk or interrupt endpoint, up to 4 | 8 |
+//!
+//! Endpoints that wait for an entry get them in turn, so that a stream with
+//! many URBs leaves other streams theirs.
+
+use crate::transfer::Shape;
+
+const FOR_UNLINKS: u8 = 1;
+const FOR_CONTROL: u8 = 3;
+const FOR_STREAMS: u8 = 5;
+const FOR_OTHERS: u8 = 8;
+/// Most requests in flight of one bulk or interrupt endpoint.
+const DEPTH: u8 = 4;
+
+/// How many entries must stay free when a request of that shape goes out, of an
+/// endpoint that has that many in flight. `None`: not before an answer.
+pub(crate) const fn reserve(shape: Shape, in_flight: u8) -> Option<u8> {
+    Some(match shape {
+        Shape::Control => FOR_UNLINKS,
+        Shape::Isochronous => FOR_CONTROL,
+        Shape::Stream if in_flight == 0 => FOR_STREAMS,
+        Shape::Stream if in_flight < DEPTH => FOR_OTHERS,
+        Shape::Stream => return None,
+    })
+}
