@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """A sequential read in the guest beside the same read in dom0, in one run."""
 
-import pytest
-
 from lab.gadget import Stick
 
 MIB = 64
@@ -23,7 +21,6 @@ def best_seconds(domain, disk):
     return min(times)
 
 
-@pytest.mark.pending("not measured on a quiet machine yet")
 def test_sequential_read(guest, vusb, usbback, record_property):
     dom0 = usbback.dom0
     with Stick(dom0, mib=MIB) as stick:
