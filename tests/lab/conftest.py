@@ -207,3 +207,17 @@ def vusb(guest, usbback, request):
     yield vusb
     if not failed(request) and guest.alive:
         vusb.remove()
+
+
+@pytest.fixture
+def stock_vusb(guest, usbback, request):
+    """The same with the C frontend of the guest's own kernel, which knows nothing of us."""
+    vusb = usbback.vusb(guest)
+    vusb.create()
+    # It gives up at once, and for good, where usb-ver is missing; our backend writes it.
+    vusb.dom0.wait(f"xenstore-read {vusb.backend}/usb-ver", 30, "the backend does not write usb-ver")
+    guest.run("modprobe usbcore; insmod /lab/stock/xen-hcd.ko")
+    vusb.wait_connected()
+    yield vusb
+    if not failed(request) and guest.alive:
+        vusb.remove()

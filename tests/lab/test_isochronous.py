@@ -29,16 +29,11 @@ def test_our_pair(guest, vusb, usbback, counts, options):
 
 
 @pytest.mark.covers("usbtest", "isochronous", peer="the kernel's C frontend")
-def test_stock_frontend(guest, usbback, counts):
-    """The C frontend of the guest's own kernel, which grants its URBs' packet descriptors as they are."""
-    vusb = usbback.vusb(guest)
-    vusb.create()
-    vusb.dom0.wait(f"xenstore-read {vusb.backend}/usb-ver", 30, "the backend does not write usb-ver")
-    guest.run("modprobe usbcore; insmod /lab/stock/xen-hcd.ko; modprobe usbtest alt=1")
-    vusb.wait_connected()
+def test_stock_frontend(guest, stock_vusb, usbback, counts):
+    """It grants its URBs' packet descriptors as they are."""
+    guest.run("modprobe usbtest alt=1")
     with Zero(usbback.dom0) as zero:
-        usbback.add(vusb.rule(zero.busname, 1))
+        usbback.add(stock_vusb.rule(zero.busname, 1))
         zero.plug()
-        vusb.wait_device(1)
-        check(guest, vusb, zero, counts)
-    vusb.remove()
+        stock_vusb.wait_device(1)
+        check(guest, stock_vusb, zero, counts)

@@ -42,18 +42,10 @@ def test_bulk_transfers_of_any_size(guest, node):
 
 
 @pytest.mark.covers("usbtest", "control bulk", peer="the kernel's C frontend")
-def test_stock_frontend(guest, usbback, counts):
-    """The C frontend of the guest's own kernel, which knows nothing of us."""
-    vusb = usbback.vusb(guest)
-    vusb.create()
-    # It gives up at once, and for good, where usb-ver is missing; our backend writes it.
-    vusb.dom0.wait(f"xenstore-read {vusb.backend}/usb-ver", 30, "the backend does not write usb-ver")
-    guest.run("modprobe usbcore; insmod /lab/stock/xen-hcd.ko")
-    vusb.wait_connected()
+def test_stock_frontend(guest, stock_vusb, usbback, counts):
     with SourceSink(usbback.dom0) as gadget:
-        usbback.add(vusb.rule(gadget.busname, 1))
+        usbback.add(stock_vusb.rule(gadget.busname, 1))
         gadget.plug()
-        vusb.wait_device(1)
+        stock_vusb.wait_device(1)
         cases = tuple(case for case in CASES if case not in STOCK_CANNOT)
-        assert failures(run_cases(guest, vusb.usbfs(1), cases, counts.usbtest)) == {}
-    vusb.remove()
+        assert failures(run_cases(guest, stock_vusb.usbfs(1), cases, counts.usbtest)) == {}
