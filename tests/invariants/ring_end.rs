@@ -191,6 +191,19 @@ fn after_arm(did: &Did, armed: Result<bool, Corrupt>, at: (usize, usize), taken:
     assert_eq!(armed, judge(did.last(at.0), taken, most));
 }
 
+/// What `pop` may have done: read the entry whose index allows it, and nothing else.
+fn after_pop(did: &Did, got: Result<bool, Corrupt>, index: usize, most: u32, at: &mut Position) {
+    let expected = judge(did.only(index), at.taken, most);
+    assert_eq!(got, expected);
+    if expected == Ok(true) {
+        assert_eq!(did.reads, [(place(at.taken), ENTRY)]);
+        at.taken = at.taken.wrapping_add(1);
+    } else {
+        assert!(did.reads.is_empty());
+    }
+    assert!(did.stores.is_empty() && did.writes.is_empty());
+}
+
 fn after_publish(did: &Did, notify: bool, at: (usize, usize), position: &mut Position) {
     let (old, new) = (position.shown, position.written);
     if old == new {
@@ -237,17 +250,8 @@ pub fn back(bytes: &[u8]) {
         let most = SIZE - at.taken.wrapping_sub(at.shown).min(SIZE);
         match step % 4 {
             0 => {
-                let got = ring.pop();
-                let did = did(ring.page());
-                let expected = judge(did.only(REQ_PROD), at.taken, most);
-                assert_eq!(got.map(|entry| entry.is_some()), expected);
-                if expected == Ok(true) {
-                    assert_eq!(did.reads, [(place(at.taken), ENTRY)]);
-                    at.taken = at.taken.wrapping_add(1);
-                } else {
-                    assert!(did.reads.is_empty());
-                }
-                assert!(did.stores.is_empty() && did.writes.is_empty());
+                let got = ring.pop().map(|entry| entry.is_some());
+                after_pop(&did(ring.page()), got, REQ_PROD, most, &mut at);
             }
             1 => {
                 let length = usize::from(step >> 2) * 3;
@@ -293,17 +297,8 @@ pub fn front(bytes: &[u8]) {
         let most = at.shown.wrapping_sub(at.taken);
         match step % 4 {
             0 => {
-                let got = ring.pop();
-                let did = did(ring.page());
-                let expected = judge(did.only(RSP_PROD), at.taken, most);
-                assert_eq!(got.map(|entry| entry.is_some()), expected);
-                if expected == Ok(true) {
-                    assert_eq!(did.reads, [(place(at.taken), ENTRY)]);
-                    at.taken = at.taken.wrapping_add(1);
-                } else {
-                    assert!(did.reads.is_empty());
-                }
-                assert!(did.stores.is_empty() && did.writes.is_empty());
+                let got = ring.pop().map(|entry| entry.is_some());
+                after_pop(&did(ring.page()), got, RSP_PROD, most, &mut at);
             }
             1 => {
                 let result = ring.push(&[step; ENTRY]);
