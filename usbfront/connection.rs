@@ -75,7 +75,7 @@ impl Connection {
     pub(crate) fn open(frontend: &Arc<Frontend>, backend: &CStr) -> Result<Option<Self>> {
         let dev = frontend.device();
         let settings = Settings::read(dev, backend)?;
-        let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Data)?, GFP_KERNEL)?;
+        let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Soft)?, GFP_KERNEL)?;
         let state = State::new(settings.hub()?, settings.trusted, settings.indirect)?;
         let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
         let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
