@@ -16,7 +16,7 @@ INSTALL_MOD_PATH ?=
 release = $(shell modinfo -F vermagic ./usbbk.ko | cut -d' ' -f1)
 moddir  = $(INSTALL_MOD_PATH)/lib/modules/$(release)
 
-.PHONY: all modules host install uninstall demo check check-long lint \
+.PHONY: all modules host install uninstall demo check check-long check-debug lint \
 	lab-shell clean distclean help
 
 all: modules host ## build both modules and every host crate
@@ -48,6 +48,9 @@ check: ## run all tests
 
 check-long: ## run all tests at full counts; the report is Documentation/test-report.md
 	@scripts/check --long --report Documentation/test-report.md
+
+check-debug: ## the lab at reduced counts on a kernel with KASAN, lockdep, kmemleak
+	@scripts/check --debug
 
 lint: ## formatting and lints only
 	@scripts/check --only lint

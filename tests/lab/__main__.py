@@ -9,6 +9,7 @@ from pathlib import Path
 from lab import paths, terminal
 from lab.channel import LabError
 from lab.guest import Guest
+from lab.kernel import KERNEL
 from lab.lab import Lab, default_images
 from lab.machine import Options
 
@@ -22,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
         prog="lab-run",
         description="Boots Xen with a dom0 (and guests) in QEMU and runs commands there.",
         epilog="""Without --keep, --to and the like: boot, run the COMMANDs in dom0, stop; the status is
-        the first failing command's, or 3 if a kernel log holds a WARN, BUG or the like.""",
+        the first failing command's, or 3 if a kernel log holds a WARN, BUG or the like. With PVUSB_KERNEL=debug in the environment,
+        the kernel that scripts/debug-kernel builds.""",
     )
     parse.add_argument("commands", nargs="*", metavar="COMMAND", help="shell commands, run one after the other")
     parse.add_argument("--name", default="default", help="which lab; several can run at once (default: %(default)s)")
@@ -36,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--logs", action="store_true", help="print where a lab's logs are, and what trouble they hold")
     where.add_argument("--shell", action="store_true", help="a terminal in dom0 of the running lab, or of a new one")
     made = parse.add_argument_group("how a lab is made")
-    made.add_argument("--usbbk", type=Path, metavar="KO", help="backend module (default: usbbk.ko of the checkout, if there)")
-    made.add_argument("--xen-hcd", type=Path, metavar="KO", help="frontend module (default: xen-hcd.ko of the checkout, if there)")
+    made.add_argument("--usbbk", type=Path, metavar="KO", help="backend module (default: usbbk.ko of the checkout for the kernel, if there)")
+    made.add_argument("--xen-hcd", type=Path, metavar="KO", help="frontend module (default: xen-hcd.ko of the checkout for the kernel, if there)")
     made.add_argument("--guests", type=int, default=0, metavar="N", help="start guests 1 to N (0 to 3)")
     made.add_argument("--type", default="pv", choices=["pv", "pvh"], help="kind of guest (default: %(default)s)")
     made.add_argument("--frontend", default="none", choices=["none", "ours", "stock"], help="xen-hcd that guests load")
@@ -52,7 +54,7 @@ def module(given: Path | None, name: str) -> Path | None:
         if not given.is_file():
             raise LabError(f"no module {given}")
         return given.resolve()
-    built = paths.TOP / name
+    built = KERNEL.modules / name
     return built if built.is_file() else None
 
 

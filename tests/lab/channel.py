@@ -17,9 +17,11 @@ from pathlib import Path
 import pexpect
 from pexpect.fdpexpect import fdspawn
 
+from lab.kernel import KERNEL
+
 # An emulated machine on a busy host is many times slower than on an idle one.
 # Limits are written for the idle one; a test that means a bound measures it.
-PATIENCE = float(os.environ.get("PVUSB_PATIENCE", "5"))
+PATIENCE = float(os.environ.get("PVUSB_PATIENCE", KERNEL.patience))
 GRACE = 30 * PATIENCE
 PORTS = 4
 

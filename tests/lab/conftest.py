@@ -12,8 +12,9 @@ import sys
 
 import pytest
 
-from lab import paths
-from lab.counts import LONG, SHORT
+from lab import kmemleak, paths
+from lab.counts import LONG, SHORT, WATCHED
+from lab.kernel import KERNEL
 from lab.lab import Lab
 from lab.machine import Options
 from lab.usbback import Usbback
@@ -27,9 +28,8 @@ def pytest_addoption(parser):
     group = parser.getgroup("lab")
     group.addoption("--long", action="store_true", default=bool(os.environ.get("PVUSB_LONG")), help="full counts")
     group.addoption("--lab-name", default="check", help="name of the lab; its logs are in the cache's labs/NAME")
-    group.addoption("--usbbk", default=str(paths.TOP / "usbbk.ko"), help="backend module under test")
-    group.addoption("--xen-hcd", default=str(paths.TOP / "xen-hcd.ko"), help="frontend module under test")
-
+    group.addoption("--usbbk", default=str(KERNEL.modules / "usbbk.ko"), help="backend module under test")
+    group.addoption("--xen-hcd", default=str(KERNEL.modules / "xen-hcd.ko"), help="frontend module under test")
 
     group.addoption("--pending", action="store_true", help="also tests that are known not to pass yet")
 
@@ -84,6 +84,9 @@ class Keeper:
             print(f"\nlab: booting; logs in {lab.directory}", file=sys.stderr, flush=True)
             options = Options(images=images(), usbbk=self._module("usbbk"), xen_hcd=self._module("xen-hcd"))
             self._lab = lab.start(options)
+            if KERNEL.watches:
+                kmemleak.forget(lab.dom0)
+                lab.flush_logs()
         return self._lab
 
     def _module(self, option):
@@ -117,10 +120,26 @@ def keeper(pytestconfig):
     keeper.discard()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_leaks(keeper):
+    """On the debug kernel: after each file of tests, nothing is lost in dom0 and the guests that live."""
+    yield
+    lab = keeper.current
+    if lab is None or not KERNEL.watches:
+        return
+    domains = [lab.dom0, *(lab.guest(slot) for slot in lab.dom0.linked_guests())]
+    found = [text for domain in domains for text in kmemleak.leaks(domain) + kmemleak.asleep(domain)]
+    if found:
+        keeper.discard()
+        pytest.fail("\n".join(found), pytrace=False)
+
+
 @pytest.fixture
 def counts(pytestconfig):
     """How often a test repeats: few times that fit a working day, or the full number."""
-    return LONG if pytestconfig.getoption("--long") else SHORT
+    if pytestconfig.getoption("--long"):
+        return LONG
+    return WATCHED if KERNEL.watches else SHORT
 
 
 @pytest.hookimpl(wrapper=True)

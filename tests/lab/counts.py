@@ -43,6 +43,25 @@ LONG = Counts(
     hostile_connections=2000,
     hostile_events=1 << 20,
 )
+# make check-debug: one of each thing; what it looks for shows the first time
+WATCHED = Counts(
+    usbtest=8,
+    xl_cycles=1,
+    replugs=2,
+    destroys=1,
+    unbinds=1,
+    rules=200,
+    fill_mib=2,
+    keys=10,
+    pictures=10,
+    samples=16_000,
+    rogue_step=9,
+    rogue_seeds=8,
+    hostile_seeds=1,
+    hostile_requests=1000,
+    hostile_connections=20,
+    hostile_events=1 << 12,
+)
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
     usbtest=16,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lab.channel import PATIENCE, CommandTimeout, Domain, LabError, Result, guest_request, guest_result
 from lab.dom0 import Dom0
+from lab.kernel import KERNEL
 from lab.machine import GUESTS
 
 BOOT = 120
@@ -21,7 +22,7 @@ class GuestOptions:
 
     type: str = "pv"
     frontend: str = "none"
-    memory: int = 384
+    memory: int = KERNEL.guest
     vcpus: int = 1
     config: str = ""
     kernel_args: str = ""

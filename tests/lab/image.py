@@ -111,9 +111,14 @@ def run(*argv: object, **kwargs: object) -> str:
     return done.stdout
 
 
+def kernel_tree() -> Path:
+    """What the kernel was built from; a tree that we built ourselves still holds its vmlinux."""
+    return Path(os.environ["PVUSB_KERNEL_TREE"])
+
+
 def key(release: str, hypervisor: str) -> str:
     """Images are good as long as nothing that they are made of changes."""
-    made_of = hashlib.sha256(f"{SUITE} {release} {hypervisor}".encode())
+    made_of = hashlib.sha256(f"{SUITE} {release} {kernel_tree().name} {hypervisor}".encode())
     for source in (__file__, modules.__file__, ramdisk.__file__):
         made_of.update(Path(source).read_bytes())
     return made_of.hexdigest()[:12]
@@ -162,6 +167,16 @@ def make_dom0_root(root: Path, xen: str) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
+def install_kernel(tree: Path, work: Path) -> Path:
+    """Lays out a tree that was built here as the packages would have it."""
+    kernel = work / "kernel"
+    release = (tree / ".prepared").read_text().strip()
+    words = ["ARCH=x86", "CC=clang", f"KERNELRELEASE={release}", f"INSTALL_MOD_PATH={kernel}/usr"]
+    run("make", "-C", tree, *words, "DEPMOD=true", "modules_install")
+    modules.depmod(kernel, release)
+    return kernel
+
+
 def packed_kernel(kernel: Path, release: str) -> Path:
     """Debian has moved the kernel's own file in the past; both places are looked at."""
     for place in (kernel / paths.MODULES / release / "vmlinuz", kernel / f"boot/vmlinuz-{release}"):
@@ -172,12 +187,11 @@ def packed_kernel(kernel: Path, release: str) -> Path:
 
 def unpack_vmlinux(packed: Path, plain: Path) -> None:
     """The ELF inside bzImage: neither Xen nor xl then has to unpack it under emulation."""
-    extract = Path(os.environ["PVUSB_KERNEL_TREE"]) / "scripts/extract-vmlinux"
+    extract = kernel_tree() / "scripts/extract-vmlinux"
     with plain.open("wb") as out:
         done = subprocess.run([extract, packed], stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode or plain.stat().st_size == 0:
         raise ImageError(f"cannot extract vmlinux from {packed}: {done.stderr.decode()}")
-    run("strip", "--strip-debug", plain)
 
 
 def make_guest_root(guest: Path, dom0: Path, kernel: Path, release: str) -> None:
@@ -194,7 +208,7 @@ def make_guest_root(guest: Path, dom0: Path, kernel: Path, release: str) -> None
     (guest / "usr/sbin/mkfs.ext4").symlink_to("mke2fs")
     shutil.copy(dom0 / "etc/mke2fs.conf", guest / "etc")
     shutil.copytree(dom0 / "usr/share/alsa", guest / "usr/share/alsa")
-    source = Path(os.environ["PVUSB_KERNEL_TREE"]) / "tools/usb/testusb.c"
+    source = kernel_tree() / "tools/usb/testusb.c"
     run("gcc-14", "-O2", "-Wall", "-static", "-pthread", "-o", guest / "usr/bin/testusb", source)
     shutil.copy(guest / "usr/bin/testusb", dom0 / "usr/bin")
     modules.install(kernel, guest, release, GUEST_MODULES)
@@ -222,11 +236,16 @@ def build(release: str, xen: str, out: Path) -> None:
     new = out.with_suffix(".new")
     new.mkdir(parents=True)
     work.mkdir()
-    kernel = fetch_kernel(release, work)
+    built = kernel_tree() / "vmlinux"
+    kernel = install_kernel(built.parent, work) if built.exists() else fetch_kernel(release, work)
     dom0, guest, initrd = work / "dom0", work / "guest", work / "initrd"
     make_dom0_root(dom0, xen)
     modules.install(kernel, dom0, release, DOM0_MODULES)
-    unpack_vmlinux(packed_kernel(kernel, release), new / "vmlinux")
+    if built.exists():
+        shutil.copy(built, new / "vmlinux")
+    else:
+        unpack_vmlinux(packed_kernel(kernel, release), new / "vmlinux")
+    run("strip", "--strip-debug", new / "vmlinux")
     shutil.copy(new / "vmlinux", dom0 / "lab/vmlinux")
     make_guest_root(guest, dom0, kernel, release)
     ramdisk.archive(guest, dom0 / "lab/guest.cpio")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from lab import paths, payload
 from lab.channel import PORTS, LabError
+from lab.kernel import KERNEL
 from lab.qmp import Monitor
 
 GUESTS = 3
-DOM0_MIB = 1536
 # PCI slots on purpose: dom0 finds a controller's root hub by its address.
 CONTROLLERS = {
     "ehci": ("usb-ehci", 0x10),
@@ -35,7 +35,7 @@ class Options:
     images: Path
     usbbk: Path | None = None
     xen_hcd: Path | None = None
-    memory: int = 3584
+    memory: int = KERNEL.machine
     gadgets: int = 3
     dom0_args: str = ""
 
@@ -103,7 +103,7 @@ class Machine:
             "-cpu", "qemu64,+npt,+ssse3,+sse4.1,+sse4.2,+popcnt", "-smp", "2", "-m", str(options.memory),
             "-machine", "pc,i8042=off", "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", str(images / "xen.elf"),
-            "-append", f"dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=2 com1=115200,8n1 console=com1"
+            "-append", f"dom0_mem={KERNEL.dom0}M,max:{KERNEL.dom0}M dom0_max_vcpus=2 com1=115200,8n1 console=com1"
                        " loglvl=warning guest_loglvl=all",
             "-initrd", f"{images / 'vmlinux'} {kernel_args},{initrd}",
             "-drive", f"file={images / 'dom0.ext4'},if=virtio,format=raw,snapshot=on,cache=unsafe",

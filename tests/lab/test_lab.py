@@ -27,6 +27,9 @@ TROUBLE = [
     "[    1.0] Kernel panic - not syncing: Fatal exception",
     "[    1.0] list_del corruption, ffff8880 was not ffff8881",
     "[    1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+    "[    1.0] kmemleak: Memory pool empty, consider increasing CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE",
+    "[    1.0] ODEBUG: free active (active state 0) object: ffff8880 object type: timer_list hint: x+0x0/0x1",
+    "[    1.0] turning off the locking correctness validator.",
     "(XEN) [2026-11-24] Panic on CPU 0:",
     "(XEN) Xen BUG at grant_table.c:1",
 ]

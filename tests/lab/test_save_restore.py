@@ -4,6 +4,7 @@
 import pytest
 
 from lab.gadget import Stick
+from lab.kernel import KERNEL
 from lab.test_xl import wait_host_driver
 from lab.xl import Xl, host_address
 
@@ -26,7 +27,7 @@ def guest(lab, usbback, stick):
     guest = lab.guest(3)
     guest.start(
         frontend="ours",
-        memory=256,
+        memory=KERNEL.small_guest,
         config=f'usbctrl = ["type=pv,version=2,ports=4"]\nusbdev = ["hostbus={bus},hostaddr={address},controller=0,port=1"]',
     )
     yield guest

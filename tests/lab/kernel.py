@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which kernel dom0 and the guests run: PVUSB_KERNEL is `stock` or `debug`.
+
+The debug kernel (scripts/debug-kernel) watches every memory access, lock and
+allocation. That takes memory and several times the time.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import paths
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What a lab with this kernel needs; sizes in MiB."""
+
+    machine: int
+    dom0: int
+    guest: int
+    small_guest: int
+    # How many times longer than on an idle machine and the stock kernel a limit is.
+    patience: float
+    # Whether kmemleak and lockdep are there to be asked.
+    watches: bool
+    # Where the modules for it are built.
+    modules: Path
+
+
+KERNELS = {
+    "stock": Kernel(3584, 1536, 384, 256, 5, False, paths.TOP),
+    "debug": Kernel(5632, 2048, 768, 512, 20, True, paths.TOP / "build/debug"),
+}
+NAME = os.environ.get("PVUSB_KERNEL", "stock")
+KERNEL = KERNELS[NAME]

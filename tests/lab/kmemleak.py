@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Memory that nothing points to any more, as the debug kernel's kmemleak finds it."""
+
+from lab.channel import Domain
+
+FILE = "/sys/kernel/debug/kmemleak"
+OBJECT = "unreferenced object"
+
+
+def forget(domain: Domain) -> None:
+    """What is lost by now is the boot's business, not a test's."""
+    domain.run(f"echo scan >{FILE}; echo clear >{FILE}", 300)
+
+
+def leaks(domain: Domain) -> list[str]:
+    """Every object that two scans found unreachable, with the backtrace of its allocation.
+
+    Two, because a pointer may be on its way from one place to another during
+    one of them. The scanner does not look at what is younger than five seconds.
+    """
+    domain.run(f"sleep 6; echo scan >{FILE}; echo scan >{FILE}", 600)
+    _, *reports = domain.read(FILE).decode(errors="replace").split(OBJECT)
+    return [f"{domain.name}: {OBJECT}{report.rstrip()}" for report in reports]
+
+
+def asleep(domain: Domain) -> list[str]:
+    """Watchers that have switched themselves off: lockdep after its first report, kmemleak out of memory."""
+    off = []
+    if domain.try_run("grep -q 'debug_locks: *1$' /proc/lockdep_stats").status:
+        off.append(f"{domain.name}: lockdep is off")
+    if domain.try_run(f"echo scan=off >{FILE}").status:
+        off.append(f"{domain.name}: kmemleak is off")
+    return off
