@@ -151,6 +151,18 @@ def fetch_kernel(release: str, work: Path) -> Path:
     return tree
 
 
+def dom0_root(xen: str) -> Path:
+    """dom0's root without a kernel; kept, for both kernels want the same one."""
+    made_of = hashlib.sha256(" ".join([SUITE, xen, *DOM0_PACKAGES]).encode()).hexdigest()
+    root = paths.CACHE / f"dom0-{xen}-{made_of[:12]}"
+    if not root.exists():
+        new = root.with_name(f"{root.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        make_dom0_root(new, xen)
+        new.rename(root)
+    return root
+
+
 def make_dom0_root(root: Path, xen: str) -> None:
     say(f"making dom0's root: Debian {SUITE}, Xen {xen} (one to three minutes)")
     include = ",".join([*DOM0_PACKAGES, f"xen-hypervisor-{xen}-amd64", f"xen-utils-{xen}"])
@@ -239,7 +251,7 @@ def build(release: str, xen: str, out: Path) -> None:
     built = kernel_tree() / "vmlinux"
     kernel = install_kernel(built.parent, work) if built.exists() else fetch_kernel(release, work)
     dom0, guest, initrd = work / "dom0", work / "guest", work / "initrd"
-    make_dom0_root(dom0, xen)
+    run("cp", "-a", "--reflink=auto", dom0_root(xen), dom0)
     modules.install(kernel, dom0, release, DOM0_MODULES)
     if built.exists():
         shutil.copy(built, new / "vmlinux")
