@@ -11,6 +11,8 @@
     clippy::arithmetic_side_effects
 )]
 
+#[path = "../../checks/checks.rs"]
+mod checks;
 mod packets;
 mod root_hub;
 mod scheduler;

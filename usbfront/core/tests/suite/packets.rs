@@ -242,36 +242,3 @@ proptest! {
         prop_assert_eq!(transfer.finished(), Some((0, total)));
     }
 }
-
-#[test]
-fn a_request_is_full_by_packets_or_by_bytes() {
-    let many = Run::longest(std::iter::repeat_n(192, 1000));
-    assert_eq!((many.packets, many.bytes), (256, 49_152));
-    let long = Run::longest(std::iter::repeat_n(LONGEST, 1000));
-    assert_eq!((long.packets, long.bytes), (20, 61_440));
-    assert_eq!(Run::longest([0; 3].into_iter()).packets, 3);
-    assert_eq!(Run::longest([MOST_BYTES + 1].into_iter()).packets, 0);
-    assert_eq!(Run::longest([u32::MAX, 1].into_iter()).packets, 0);
-    assert_eq!(Run::longest([1, u32::MAX].into_iter()).packets, 1);
-}
-
-/// A backend that refuses a request leaves the descriptors as they are.
-#[test]
-fn an_untouched_descriptor_is_a_packet_that_was_not_transferred() {
-    let asked = descriptors(&[512, 1024])[1];
-    assert_eq!(asked.offset, 512);
-    let outcome = outcome(&asked, &IsoDescriptor::parse(&asked.encode())).unwrap();
-    assert_eq!((outcome.actual_length, outcome.status), (0, -18));
-}
-
-#[test]
-fn a_piece_that_fails_ends_the_urb() {
-    let mut transfer = Transfer::new(Shape::Isochronous, Direction::Out, 300, 1);
-    transfer.sent(256);
-    transfer.sent(44);
-    assert!(!transfer.unsent());
-    transfer.answered(256, 0, -71);
-    assert!(transfer.ended_early());
-    transfer.answered(44, 0, -108);
-    assert_eq!(transfer.finished(), Some((-71, 0)));
-}
