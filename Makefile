@@ -59,7 +59,7 @@ lab-shell: modules ## a prompt in dom0 with a guest running
 	@$(tool) scripts/lab-shell
 
 clean: ## remove what was built here
-	rm -rf build target $(MODULES)
+	rm -rf build target $(MODULES) pvusb_kunit.ko
 
 distclean: clean ## and the cached roots and kernel trees
 	rm -rf "$${PVUSB_CACHE:-/var/cache/pvusb}"

@@ -6,6 +6,7 @@ use crate::{
     device::Device,
     grant::{Access, Grant},
     pages::{GrantPage, Shared},
+    DomId,
 };
 use core::ptr::NonNull;
 use kernel::{device::DeviceContext, error::to_result, page::Page, prelude::*, sync::aref::ARef};
@@ -31,9 +32,18 @@ impl RingPage {
     ///
     /// `ENOMEM`, `ENOSPC` no grant number is free.
     pub fn new<Ctx: DeviceContext>(dev: &Device<Ctx>) -> Result<Self> {
+        Self::for_domain(dev.otherend_id())
+    }
+
+    /// A zeroed page, granted to a domain for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn for_domain(domain: DomId) -> Result<Self> {
         let page = GrantPage::zeroed()?;
         let base = page_base(&page).ok_or(ENOMEM)?;
-        let grant = Grant::new(dev.otherend_id(), page.hold()?, Access::ReadWrite)?;
+        let grant = Grant::new(domain, page.hold()?, Access::ReadWrite)?;
         Ok(Self {
             grant,
             // SAFETY: The page is valid as long as `_page`, in the linear map,

@@ -46,6 +46,7 @@ def test_modprobe_takes_ours_until_uninstall(root):
     assert done.returncode == 0, done.stderr
     assert would_load(root, "xen-hcd") == "updates/xen-hcd.ko"
     assert would_load(root, "usbbk") == "updates/usbbk.ko"
+    assert {path.name for path in root.glob("lib/modules/*/updates/*")} == {"usbbk.ko", "xen-hcd.ko"}
     # udev loads by alias: a frontend and a backend device of xenbus.
     assert would_load(root, "xen:vusb") == "updates/xen-hcd.ko"
     assert would_load(root, "xen-backend:vusb") == "updates/usbbk.ko"
