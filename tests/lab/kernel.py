@@ -27,6 +27,11 @@ class Kernel:
     # Where the modules for it are built.
     modules: Path
 
+    @property
+    def kunit(self) -> bool:
+        """Whether it can run KUnit's suites, whose module is built for such kernels only."""
+        return self.watches or (self.modules / "pvusb_kunit.ko").exists()
+
 
 KERNELS = {
     "stock": Kernel(3584, 1536, 384, 256, 5, False, paths.TOP),

@@ -96,6 +96,8 @@ class Machine:
         at, images = self.directory, options.images
         kernel_args = (
             "console=hvc0 loglevel=8 lab.gadgets=%d net.ifnames=0 "
+            # The debug kernel's KUnit runs what a module brings only when told to.
+            "kunit.enable=1 kunit.autorun=1 "
             "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s" % (options.gadgets, options.dom0_args)
         )
         words = [

@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab import kernel_log
+from lab import kernel_log, ktap
 from lab.channel import CommandTimeout
 from lab.gadget import SourceSink, Stick
 from lab.usbtest import CASES, failures, run_cases
@@ -63,6 +63,31 @@ def test_scanner_reports_one_oops_once():
 def test_scanner_lets_an_expected_line_pass():
     line = "Kernel panic - not syncing: sysrq triggered crash"
     assert kernel_log.scan("log", line, ("sysrq triggered crash",)) == []
+
+
+def test_ktap_is_read():
+    log = """
+[    5.0]     KTAP version 1
+[    5.0]     # Subtest: one
+[    5.0]     # module: m
+[    5.0]     1..3
+[    5.0]     ok 1 good
+[    5.0]     # bad: ASSERTION FAILED at x.rs:1
+[    5.0]     not ok 2 bad
+[    5.0]     ok 3 left_out # SKIP no reason
+[    5.0] # one: pass:1 fail:1 skip:1 total:3
+[    5.0] not ok 1 one
+"""
+    verdicts = ktap.parse(log)
+    assert verdicts["one", "good"] == "ok"
+    assert "ASSERTION FAILED" in verdicts["one", "bad"]
+    assert "SKIP" in verdicts["one", "left_out"]
+    assert len(verdicts) == 3
+
+
+def test_ktap_expects_what_the_sources_hold():
+    assert ("pvusb_ring", "an_overlong_response_is_refused") in ktap.expected()
+    assert len({suite for suite, _ in ktap.expected()}) >= 10
 
 
 @pytest.mark.parametrize("where", ["dom0", "guest1"])
