@@ -25,7 +25,6 @@ def test_dom0(dom0, counts, speed, rate):
         check(dom0, microphone.sysfs, microphone, rate, counts.samples)
 
 
-@pytest.mark.pending("not run yet")
 @pytest.mark.covers("microphone (UAC)", "isochronous control")
 @modes
 def test_guest(guest, vusb, usbback, counts, speed, rate):

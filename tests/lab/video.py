@@ -11,6 +11,8 @@ from lab.channel import Domain
 
 SIZE = "width=160,height=120"
 DESCRIPTION = struct.Struct("<4sIII")
+# As many as V4L2 has, for a reader that is held up.
+BUFFERS = 32
 JPEG_START = b"\xff\xd8\xff\xfe\x00\x12"
 
 
@@ -25,7 +27,7 @@ def capture(domain: Domain, node: str, pixels: str, rate: int, count: int, scale
     file = "/tmp/pictures"
     domain.run(
         f"v4l2-ctl -d {node} --set-fmt-video={SIZE},pixelformat={pixels} && v4l2-ctl -d {node} --set-parm={rate} &&"
-        f" v4l2-ctl -d {node} --stream-mmap=8 --stream-count={count} --stream-to={file}",
+        f" v4l2-ctl -d {node} --stream-mmap={BUFFERS} --stream-count={count} --stream-to={file}",
         60 + scale * count / rate,
     )
     try:
