@@ -49,7 +49,7 @@ def test_keys_pressed_while_suspended_are_kept(dom0):
     """USB/IP cannot wake a host: the keys come when the host resumes the keyboard by itself."""
     with SimulatedKeyboard(dom0) as keyboard:
         keyboard.plug().wait_present()
-        node = dom0.wait(f"ls {keyboard.sysfs}/*/*/input/input*/ | grep -o 'event[0-9]*'", 60, "no input device").strip()
+        node = dom0.wait(f"ls {keyboard.sysfs}/*/*/input/input*/ | grep -ow 'event[0-9][0-9]*'", 60, "no input device").strip()
         job = dom0.job(f"cat /dev/input/{node} >/tmp/keys")
         dom0.wait(f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q {node}", 30, "it is not read")
         # usbhid_open() throws away what comes in the first 50 ms.
