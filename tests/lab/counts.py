@@ -58,8 +58,8 @@ WATCHED = Counts(
     rogue_step=9,
     rogue_seeds=8,
     hostile_seeds=1,
-    hostile_requests=1000,
-    hostile_connections=20,
+    hostile_requests=400,
+    hostile_connections=10,
     hostile_events=1 << 12,
 )
 # make check: the same paths, often enough to see a fault that is not rare
@@ -77,7 +77,7 @@ SHORT = Counts(
     rogue_step=9,
     rogue_seeds=8,
     hostile_seeds=1,
-    hostile_requests=5000,
-    hostile_connections=60,
-    hostile_events=1 << 14,
+    hostile_requests=800,
+    hostile_connections=20,
+    hostile_events=1 << 12,
 )
