@@ -84,6 +84,12 @@ def text(file):
     return file.read_text().strip() if file.exists() else ""
 
 
+def heed_signals():
+    """A run in the background ignores some, and a shell cannot trap what it was started to ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class XenStore:
     """The fake tools, their store, and a way to run the script on them."""
 
@@ -127,7 +133,7 @@ class XenStore:
     def start(self, *args, **fake):
         env = dict(os.environ, PATH=f"{self.bin}:{os.environ['PATH']}",
                    FAKE_XENSTORE=str(self.home), **{k: str(v) for k, v in fake.items()})
-        return subprocess.Popen([SCRIPT, *args], env=env, text=True,
+        return subprocess.Popen([SCRIPT, *args], env=env, text=True, preexec_fn=heed_signals,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def run(self, *args, **fake):
