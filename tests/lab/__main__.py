@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made = parse.add_argument_group("how a lab is made")
     made.add_argument("--usbbk", type=Path, metavar="KO", help="backend module (default: usbbk.ko of the checkout for the kernel, if there)")
     made.add_argument("--xen-hcd", type=Path, metavar="KO", help="frontend module (default: xen-hcd.ko of the checkout for the kernel, if there)")
-    made.add_argument("--guests", type=int, default=0, metavar="N", help="start guests 1 to N (0 to 3)")
+    made.add_argument("--guests", type=int, default=0, metavar="N", help="start guests 1 to N (0 to 4)")
     made.add_argument("--type", default="pv", choices=["pv", "pvh"], help="kind of guest (default: %(default)s)")
     made.add_argument("--frontend", default="none", choices=["none", "ours", "stock"], help="xen-hcd that guests load")
     made.add_argument("--timeout", type=float, default=300, help="seconds for each command (default: %(default)s)")

@@ -9,9 +9,9 @@ class UsbHost(Domain):
     """A domain with USB controllers, emulated ones or software's."""
 
     def root_hub(self, controller: str, superspeed: bool = False) -> int:
-        """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci."""
-        if controller == "vhci":
-            device = "/sys/devices/platform/vhci_hcd.0"
+        """USB bus number of an emulated controller, of gadget controller dummy.N, or of vhci.N."""
+        if controller.startswith("vhci."):
+            device = f"/sys/devices/platform/vhci_hcd.{controller.removeprefix('vhci.')}"
         elif controller.startswith("dummy."):
             device = f"/sys/devices/platform/dummy_hcd.{controller.removeprefix('dummy.')}"
         else:

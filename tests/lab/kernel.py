@@ -34,8 +34,8 @@ class Kernel:
 
 
 KERNELS = {
-    "stock": Kernel(3584, 1536, 384, 256, 5, False, paths.TOP),
-    "debug": Kernel(5632, 2048, 768, 512, 20, True, paths.TOP / "build/debug"),
+    "stock": Kernel(3840, 1536, 384, 256, 5, False, paths.TOP),
+    "debug": Kernel(6144, 2048, 768, 512, 20, True, paths.TOP / "build/debug"),
 }
 NAME = os.environ.get("PVUSB_KERNEL", "stock")
 KERNEL = KERNELS[NAME]

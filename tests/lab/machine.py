@@ -18,7 +18,7 @@ from lab.channel import PORTS, LabError
 from lab.kernel import KERNEL
 from lab.qmp import Monitor
 
-GUESTS = 3
+GUESTS = 4
 # PCI slots on purpose: dom0 finds a controller's root hub by its address.
 CONTROLLERS = {
     "ehci": ("usb-ehci", 0x10),

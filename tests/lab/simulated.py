@@ -14,6 +14,8 @@ from lab.plug import Pluggable
 # a test finds lost, repeated or out of order is the software's doing. The
 # counter `waited` tells how often they did.
 SCALE = 4
+# Of each controller's USB 2 root hub.
+PORTS = 15
 BUS = {"scale": SCALE, "patient": 1}
 
 
@@ -23,20 +25,22 @@ class Simulated(Pluggable):
     kind: str
 
     def __init__(self, dom0: Dom0, port: int = 1, **options: object):
-        super().__init__(dom0, "vhci", port)
+        super().__init__(dom0, f"vhci.{(port - 1) // PORTS}", (port - 1) % PORTS + 1)
+        # usbsim counts on from one controller to the next.
+        self.number = port
         dom0.run("modprobe vhci-hcd")
         self.options = " ".join(f"{name}={value}" for name, value in options.items())
 
     def plug(self) -> "Simulated":
-        self.dom0.run(f"usbsim plug {self.port} {self.kind} {self.options}")
+        self.dom0.run(f"usbsim plug {self.number} {self.kind} {self.options}")
         return self
 
     def unplug(self) -> None:
-        self.dom0.run(f"usbsim unplug {self.port}")
+        self.dom0.run(f"usbsim unplug {self.number}")
 
     def remove(self) -> None:
         # It may have been unplugged, or have vanished by itself.
-        self.dom0.try_run(f"usbsim unplug {self.port}")
+        self.dom0.try_run(f"usbsim unplug {self.number}")
         self.wait_absent()
 
     @property
@@ -47,7 +51,7 @@ class Simulated(Pluggable):
 
     def tell(self, *words: object) -> str:
         """Gives the device a command; returns its answer."""
-        return self.dom0.run(f"usbsim tell {self.port} {' '.join(map(str, words))}")
+        return self.dom0.run(f"usbsim tell {self.number} {' '.join(map(str, words))}")
 
     def counters(self, endpoint: int) -> dict[str, int]:
         """What has passed through an endpoint, by its address: see counters.rs."""
@@ -104,7 +108,7 @@ class Rogue(Simulated):
         bus, port = self.busname.split("-")
         # What is taken has half a second more, for drivers to find out what it is like.
         taken = f"[ -e {self.sysfs}/bNumConfigurations ] && sleep 0.5 && echo taken"
-        gone = f"[ ! -e /run/usbsim/{self.port} ]"
+        gone = f"[ ! -e /run/usbsim/{self.number} ]"
         refused = f"dmesg | grep -q 'usb{bus}-port{port}: unable to enumerate USB device'"
         how = self.dom0.wait(f"{taken} || {gone} || {refused}", timeout, f"{self.options} is neither taken nor refused")
         return how == "taken"

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0
+"""As much as there can be: every port of a controller, several controllers in each of several guests.
+
+Each device counts in dom0 what its own endpoint has taken, so that a transfer
+which goes to another device shows.
+"""
+
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from lab.kernel import KERNEL
+from lab.machine import GUESTS
+from lab.simulated import Zero
+
+PORTS = 31
+SINK = 0x01
+SIZE = 4096
+
+VUSBS = 4
+DEVICES = 2
+# Each burst is a process of testusb; a share is counted over this time.
+BURST = 8
+SHARED_S = 20
+
+
+def write(node: str, count: int) -> str:
+    """usbtest's case 1: `count` writes of zeroes."""
+    return f"testusb -D {node} -t 1 -c {count} -s {SIZE} >/dev/null"
+
+
+def taken(zero: Zero) -> int:
+    return zero.counters(SINK).get("bytes", 0)
+
+
+def test_every_port_of_a_controller(guest, usbback):
+    """31 devices work at the same time, each for itself."""
+    guest.run("modprobe -a xen-hcd usbtest")
+    vusb = usbback.vusb(guest)
+    vusb.create(f"--ports {PORTS}")
+    vusb.wait_connected()
+    with ExitStack() as stack:
+        zeros = {port: stack.enter_context(Zero(usbback.dom0, port, speed="high")) for port in range(1, PORTS + 1)}
+        for port, zero in zeros.items():
+            usbback.add(vusb.rule(zero.busname, port))
+            zero.plug()
+        for port in zeros:
+            vusb.wait_device(port)
+        assert len(usbback.grabbed()) == PORTS
+        # As many writes as the port's number says: what strays is seen.
+        nodes = {port: vusb.usbfs(port) for port in zeros}
+        jobs = " ".join(f"{write(node, port)} || echo {port} >>/tmp/failed &" for port, node in nodes.items())
+        guest.run(f"rm -f /tmp/failed; {jobs} wait; ! cat /tmp/failed 2>/dev/null", 300)
+        assert {port: taken(zero) for port, zero in zeros.items()} == {port: port * SIZE for port in zeros}
+        assert all(zero.sink()["wrong"] == 0 for zero in zeros.values())
+    for port in zeros:
+        vusb.wait_no_device(port)
+    vusb.remove()
+
+
+@pytest.fixture
+def guests(lab):
+    """All guests that a lab can have, small ones."""
+    guests = [lab.guest(slot) for slot in range(1, GUESTS + 1)]
+    for guest in guests:
+        guest.destroy()
+        guest.start(memory=KERNEL.small_guest, frontend="ours")
+    yield guests
+    for guest in guests:
+        guest.destroy()
+
+
+def test_every_guest_gets_its_share(guests, usbback):
+    """4 guests with 4 controllers each: every controller makes at least a third of the mean."""
+    with ExitStack() as stack:
+        controllers = {}
+        for guest in guests:
+            guest.run("modprobe usbtest")
+            for number in range(VUSBS):
+                vusb = usbback.vusb(guest, number)
+                vusb.create("--ports 4")
+                at = len(controllers) * DEVICES
+                zeros = [stack.enter_context(Zero(usbback.dom0, at + port, speed="high")) for port in range(1, DEVICES + 1)]
+                controllers[vusb] = zeros
+                for port, zero in enumerate(zeros, 1):
+                    usbback.add(vusb.rule(zero.busname, port))
+                    zero.plug()
+        for guest in guests:
+            loops = ""
+            for vusb in (vusb for vusb in controllers if vusb.guest is guest):
+                for port in range(1, DEVICES + 1):
+                    vusb.wait_device(port)
+                    loops += f"(while {write(vusb.usbfs(port), BURST)}; do :; done; echo failed >>/tmp/failed) & "
+            guest.run(f"rm -f /tmp/failed; ({loops}) >/dev/null 2>&1 </dev/null")
+
+        def sums():
+            return {vusb: sum(map(taken, zeros)) for vusb, zeros in controllers.items()}
+
+        before = sums()
+        time.sleep(SHARED_S)
+        after = sums()
+        for guest in guests:
+            guest.run("[ ! -e /tmp/failed ]")
+        shares = [after[vusb] - before[vusb] for vusb in controllers]
+        text = f"bytes of {len(shares)} controllers in {SHARED_S} s: {min(shares)} to {max(shares)}, mean {sum(shares) // len(shares)}"
+        print(text)
+        assert min(shares) >= sum(shares) / len(shares) / 3, text
+        assert all(zero.sink()["wrong"] == 0 for zeros in controllers.values() for zero in zeros)
+        for guest in guests:
+            guest.destroy()
