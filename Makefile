@@ -49,7 +49,7 @@ check: ## run all tests
 check-long: ## run all tests at full counts; the report is Documentation/test-report.md
 	@scripts/check --long --report Documentation/test-report.md
 
-check-debug: ## the lab at reduced counts on a kernel with KASAN, lockdep, kmemleak
+check-debug: ## the lab at reduced counts on a kernel with lockdep, kmemleak, heap checks
 	@scripts/check --debug
 
 lint: ## formatting and lints only

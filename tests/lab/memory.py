@@ -24,8 +24,8 @@ def taken_kib(domain: Domain) -> int:
 class NoGrowth:
     """Checks, over the repetitions of a `with` block, that memory use does not grow.
 
-    Not on the debug kernel, where KASAN keeps freed memory aside and kmemleak
-    finds what is lost.
+    Not on the debug kernel, whose checks take memory of their own and whose
+    kmemleak finds what is lost.
     """
 
     def __init__(self, domain: Domain, repetitions: int):
