@@ -13,6 +13,7 @@ class Counts:
     unbinds: int
     rules: int
     fill_mib: int
+    line_kib: int
     keys: int
     pictures: int
     samples: int
@@ -33,6 +34,7 @@ LONG = Counts(
     unbinds=10,
     rules=1000,
     fill_mib=64,
+    line_kib=1024,
     keys=500,
     pictures=300,
     samples=480_000,
@@ -53,6 +55,7 @@ WATCHED = Counts(
     unbinds=1,
     rules=200,
     fill_mib=2,
+    line_kib=32,
     keys=10,
     pictures=10,
     samples=16_000,
@@ -72,6 +75,7 @@ SHORT = Counts(
     unbinds=2,
     rules=1000,
     fill_mib=8,
+    line_kib=128,
     keys=60,
     pictures=40,
     samples=48_000,

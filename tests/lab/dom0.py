@@ -23,7 +23,7 @@ class UsbHost(Domain):
         numbers = [int(name.removeprefix("usb")) for name in names]
         return max(numbers) if superspeed else min(numbers)
 
-    def busname(self, controller: str, port: int = 1, superspeed: bool = False) -> str:
+    def busname(self, controller: str, port: int | str = 1, superspeed: bool = False) -> str:
         """What dom0's kernel calls the device on a port of a controller."""
         return f"{self.root_hub(controller, superspeed)}-{port}"
 

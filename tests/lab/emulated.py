@@ -5,6 +5,7 @@ device_add and device_del are a plug going in and out of a real host
 controller's port, with that controller's interrupts and timing.
 """
 
+import socket
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lab.qmp import Monitor
 class Emulated(Pluggable):
     """A device of QEMU's on one port of one controller; plug() puts it in."""
 
-    def __init__(self, dom0: Dom0, monitor: Monitor, driver: str, controller: str, port: int = 1, **properties):
+    def __init__(self, dom0: Dom0, monitor: Monitor, driver: str, controller: str, port: int | str = 1, **properties):
         super().__init__(dom0, controller, port)
         self.monitor = monitor
         self.driver = driver
@@ -41,20 +42,33 @@ class Emulated(Pluggable):
             self.unplug()
             self.wait_absent()
 
+    def drop_backend(self, command: str, **arguments: object) -> None:
+        """Takes what the device stood on away: it lets go a moment after it is gone from the bus."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.monitor(command, **arguments)
+                return
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
-class Disk(Emulated):
-    """usb-storage over a file outside; `data` is what the test compares with."""
+
+class Medium(Emulated):
+    """A device over a file outside; `data` is what the test compares with."""
 
     superspeed = True
+    driver: str
 
-    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path, mib: int = 64, port: int = 1):
+    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path, mib: int = 64, port: int | str = 1):
         self.file = file
         self.node = f"{controller}-{port}-disk"
         with file.open("wb") as disk:
             disk.truncate(mib << 20)
-        super().__init__(dom0, monitor, "usb-storage", controller, port, drive=self.node)
+        super().__init__(dom0, monitor, self.driver, controller, port)
 
-    def plug(self) -> "Disk":
+    def plug(self) -> "Medium":
         file = {"driver": "file", "filename": str(self.file)}
         self.monitor("blockdev-add", driver="raw", node_name=self.node, file=file)
         super().plug()
@@ -62,15 +76,7 @@ class Disk(Emulated):
 
     def unplug(self) -> None:
         super().unplug()
-        # The device lets go of its medium a moment after it is gone from the bus.
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return self.monitor("blockdev-del", node_name=self.node)
-            except LabError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        self.drop_backend("blockdev-del", node_name=self.node)
 
     @property
     def data(self) -> bytes:
@@ -79,6 +85,60 @@ class Disk(Emulated):
     def remove(self) -> None:
         super().remove()
         self.file.unlink(missing_ok=True)
+
+
+class Disk(Medium):
+    """Bulk-only storage."""
+
+    driver = "usb-storage"
+
+    def plug(self) -> "Disk":
+        self.properties["drive"] = self.node
+        super().plug()
+        return self
+
+
+class UasDisk(Medium):
+    """USB Attached SCSI: a bridge, plugged in when its disk is there."""
+
+    driver = "usb-uas"
+
+    def plug(self) -> "UasDisk":
+        super().plug()
+        self.monitor("device_add", driver="scsi-hd", id=f"{self.id}-lun", bus=f"{self.id}.0", drive=self.node)
+        self.monitor("qom-set", path=f"/machine/peripheral/{self.id}", property="attached", value=True)
+        return self
+
+
+class SerialAdapter(Emulated):
+    """An FTDI chip; the far end of its line is `line`, a socket."""
+
+    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path, port: int | str = 1):
+        self.file = file
+        self.chardev = f"{controller}-{port}-line"
+        super().__init__(dom0, monitor, "usb-serial", controller, port, chardev=self.chardev)
+
+    def plug(self) -> "SerialAdapter":
+        address = {"type": "unix", "data": {"path": str(self.file)}}
+        backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
+        self.monitor("chardev-add", id=self.chardev, backend=backend)
+        # Nobody at the far end is a device that is not plugged in.
+        self.line = socket.socket(socket.AF_UNIX)
+        self.line.connect(str(self.file))
+        super().plug()
+        return self
+
+    def unplug(self) -> None:
+        super().unplug()
+        self.line.close()
+        self.drop_backend("chardev-remove", id=self.chardev)
+
+
+class Hub(Emulated):
+    """A full speed hub; what is behind it has ports such as "1.2"."""
+
+    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, port: int | str = 1):
+        super().__init__(dom0, monitor, "usb-hub", controller, port)
 
 
 class Keyboard(Emulated):

@@ -17,6 +17,7 @@ class Gadget(Pluggable):
     def __init__(self, dom0: Dom0, udc: int = 0, *arguments: object):
         super().__init__(dom0, f"dummy.{udc}", 1)
         self.udc = udc
+        self.functions = f"/sys/kernel/config/usb_gadget/lab{udc}/functions"
         dom0.run(f"gadget {self.kind} {udc} {' '.join(map(str, arguments))}")
 
     def plug(self) -> "Gadget":
@@ -54,3 +55,45 @@ class HidKeyboard(Gadget):
     """A boot keyboard; what is written to its hidg node it reports."""
 
     kind = "keyboard"
+
+    def press(self, *usages: int) -> None:
+        """Presses and releases keys, by their HID usage numbers."""
+        # A report each: modifiers, nothing, up to six keys.
+        reports = "".join(rf"printf '\0\0\{usage:o}\0\0\0\0\0' >&3; printf '\0\0\0\0\0\0\0\0' >&3;" for usage in usages)
+        self.dom0.run(f"node=$(readlink -f /dev/char/$(cat {self.functions}/hid.usb0/dev)); exec 3>$node; {reports}")
+
+
+class StickAndKeyboard(HidKeyboard):
+    """One device, two functions: a memory stick and a boot keyboard."""
+
+    kind = "composite"
+
+    def __init__(self, dom0: Dom0, udc: int = 0, mib: int = 64):
+        super().__init__(dom0, udc, mib)
+        self.file = f"/tmp/stick{udc}"
+
+
+class SerialLine(Gadget):
+    """A modem without a modem (CDC-ACM): bytes in at one tty, out at another."""
+
+    kind = "serial"
+
+    @property
+    def tty(self) -> str:
+        """dom0's end."""
+        return "/dev/ttyGS" + self.dom0.run(f"cat {self.functions}/acm.usb{self.udc}/port_num").strip()
+
+
+class NetworkCard(Gadget):
+    """An Ethernet adapter (CDC-NCM or CDC-ECM) with dom0 at the other end of the wire."""
+
+    kind = "network"
+
+    def __init__(self, dom0: Dom0, udc: int = 0, protocol: str = "ncm"):
+        super().__init__(dom0, udc, protocol)
+        self.protocol = protocol
+
+    @property
+    def interface(self) -> str:
+        """dom0's end; there once it is plugged."""
+        return self.dom0.run(f"cat {self.functions}/{self.protocol}.usb{self.udc}/ifname").strip()

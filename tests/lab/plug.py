@@ -12,7 +12,7 @@ class Pluggable(ABC):
     # Whether it runs at SuperSpeed where the controller does.
     superspeed = False
 
-    def __init__(self, dom0: Dom0, controller: str, port: int):
+    def __init__(self, dom0: Dom0, controller: str, port: int | str):
         self.dom0 = dom0
         self.controller = controller
         self.port = port
