@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Records with a domain's ALSA what the simulated microphone counts."""
+"""Records with a domain's ALSA what the simulated microphone counts, and plays such a count."""
 
 import struct
+from pathlib import Path
 
 from lab.channel import Domain
 
@@ -27,3 +28,24 @@ def record(domain: Domain, card: str, rate: int, count: int, scale: int) -> list
     finally:
         domain.run(f"rm -f {file}")
     return [number for (number,) in struct.iter_unpack("<I", data)]
+
+
+def play(domain: Domain, card: str, rate: int, samples: range) -> None:
+    """Plays numbers as samples of both channels, as record() has them."""
+    # A device that is told to stop forgets what it has not played: that may be silence.
+    silence = bytes(4 * rate)
+    domain.put("/tmp/samples", struct.pack(f"<{len(samples)}I", *samples) + silence)
+    # The largest buffer, for a domain that does not run all the time.
+    domain.run(
+        f"aplay -q --buffer-time=2000000 -D hw:{card},0 -t raw -f S16_LE -c 2 -r {rate} /tmp/samples; rm /tmp/samples",
+        60 + 4 * len(samples) / rate,
+    )
+
+
+def played(recording: Path) -> list[int]:
+    """The samples of a WAV file, without the silence before and after."""
+    data = recording.read_bytes()
+    data = data[data.index(b"data") + 8 :]
+    samples = [number for (number,) in struct.iter_unpack("<I", data[: len(data) & ~3])]
+    sounds = [at for at, number in enumerate(samples) if number]
+    return samples[sounds[0] : sounds[-1] + 1] if sounds else []

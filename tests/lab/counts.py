@@ -14,6 +14,7 @@ class Counts:
     rules: int
     fill_mib: int
     line_kib: int
+    played: int
     keys: int
     pictures: int
     samples: int
@@ -35,6 +36,7 @@ LONG = Counts(
     rules=1000,
     fill_mib=64,
     line_kib=1024,
+    played=960_000,
     keys=500,
     pictures=300,
     samples=480_000,
@@ -56,6 +58,7 @@ WATCHED = Counts(
     rules=200,
     fill_mib=2,
     line_kib=32,
+    played=48_000,
     keys=10,
     pictures=10,
     samples=16_000,
@@ -76,6 +79,7 @@ SHORT = Counts(
     rules=1000,
     fill_mib=8,
     line_kib=128,
+    played=240_000,
     keys=60,
     pictures=40,
     samples=48_000,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.channel import LabError
 from lab.dom0 import Dom0
+from lab.machine import AUDIO
 from lab.plug import Pluggable
 from lab.qmp import Monitor
 
@@ -139,6 +140,19 @@ class Hub(Emulated):
 
     def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, port: int | str = 1):
         super().__init__(dom0, monitor, "usb-hub", controller, port)
+
+
+class Speaker(Emulated):
+    """A USB sound card of 48 kHz, two channels; what it plays is in the machine's recording."""
+
+    RATE = 48_000
+    # A packet of a millisecond.
+    PACKET = 192
+    # It must not lose what comes in bursts, for that is how an emulated machine runs.
+    BUFFER = 1024 * PACKET
+
+    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, port: int | str = 1):
+        super().__init__(dom0, monitor, "usb-audio", controller, port, audiodev=AUDIO, buffer=self.BUFFER)
 
 
 class Keyboard(Emulated):

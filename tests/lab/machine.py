@@ -26,6 +26,8 @@ CONTROLLERS = {
     "xhci": ("qemu-xhci,p2=8,p3=0", 0x12),
     "xhci3": ("qemu-xhci,p2=4,p3=4", 0x13),
 }
+# The one thing that emulated sound cards play to.
+AUDIO = "recording"
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Machine:
     def __init__(self, directory: Path):
         self.directory = directory
         self.monitor = Monitor(directory / "monitor")
+        # What an emulated sound card has played since it was plugged in.
+        self.recording = directory / "recording.wav"
         self.logs = [directory / "dom0.log", *(directory / f"guest{n}.log" for n in range(1, GUESTS + 1))]
 
     @property
@@ -121,6 +125,8 @@ class Machine:
         for number in range(1, GUESTS + 1):
             words += ["-chardev", f"file,id=log{number},path={at / f'guest{number}.log'}"]
             words += ["-device", f"virtserialport,chardev=log{number},name=log.{number}"]
+        # Without the mixing engine it writes what a device plays, not what it makes of that.
+        words += ["-audiodev", f"wav,id={AUDIO},path={self.recording},out.voices=1,out.mixing-engine=off"]
         for name, (device, slot) in CONTROLLERS.items():
             words += ["-device", f"{device},id={name},addr={slot:#x}"]
         return words
