@@ -18,9 +18,11 @@ class Recorder:
 
     def __init__(self, domain: Domain, device: str):
         self.domain = domain
-        node = domain.wait(f"find {device}/ -name 'event[0-9]*' | grep .", 60, f"no input device at {device}").rpartition("/")[2]
+        node = domain.wait(f"find {device}/ -name 'event[0-9]*' | grep .", 60, f"no input device at {device}").strip().rpartition("/")[2]
         self._job = domain.job(f"cat /dev/input/{node} >{self.FILE}")
-        domain.wait(f"[ -e {self.FILE} ]")
+        domain.wait(f"[ -e {self.FILE} ] && ls -l /proc/[0-9]*/fd 2>/dev/null | grep -qw {node}", 30, f"{node} is not read")
+        # usbhid_open() throws away what comes in the first 50 ms.
+        domain.run("sleep 0.1")
 
     def wait(self, count: int, why: str, timeout: float = 30) -> None:
         """Waits for a number of events of any kind."""
