@@ -42,11 +42,11 @@ LONG = Counts(
     samples=480_000,
     rogue_step=1,
     rogue_seeds=200,
-    # On an emulated machine a million requests would take a day.
+    # For each seed; an idle emulated machine takes some 300 requests a second.
     hostile_seeds=3,
-    hostile_requests=20_000,
-    hostile_connections=400,
-    hostile_events=1 << 16,
+    hostile_requests=350_000,
+    hostile_connections=700,
+    hostile_events=1 << 18,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -86,7 +86,7 @@ SHORT = Counts(
     rogue_step=18,
     rogue_seeds=4,
     hostile_seeds=1,
-    hostile_requests=800,
-    hostile_connections=20,
-    hostile_events=1 << 12,
+    hostile_requests=3000,
+    hostile_connections=40,
+    hostile_events=1 << 13,
 )

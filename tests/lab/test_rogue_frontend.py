@@ -12,8 +12,6 @@ from lab.memory import NoGrowth
 from lab.rogue_frontend import BoundedLog, Reader, RogueFrontend, held
 from lab.simulated import Zero
 
-pytestmark = pytest.mark.pending("not yet run to its end in a lab")
-
 # Shares of a run's requests and connections.
 REQUESTS = {"fields": 0.5, "rewrite": 0.2, "grants": 0.1, "unlinks": 0.2}
 CONNECTIONS = {"producers": 0.1, "conn": 0.2, "nodes": 0.2, "renegotiate": 0.1, "storms": 0.4}
