@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host controller: what the USB core calls, and the worker that serves
+//! The host controller: what the USB core calls, and the soft interrupt that serves
 //! the rings.
 
 use crate::{
@@ -24,7 +24,7 @@ use usbfront_core::{EndpointId, JobId, Millis};
 use usbif::Statistics;
 use xen::{evtchn, queue::WorkQueue, ratelimit::RateLimit, timer};
 
-/// Looks at the rings before the worker lets others run.
+/// Looks at the rings before others run.
 const TURNS: u32 = 32;
 
 /// A virtual host controller.
@@ -86,7 +86,7 @@ impl Controller {
         Locked::new(self).statistics
     }
 
-    /// Lets the worker look at the rings.
+    /// Has the rings looked at.
     pub(crate) fn serve(self: &Arc<Self>) {
         self.queue.enqueue::<Self, 0>(self);
     }
@@ -146,7 +146,7 @@ impl Controller {
     }
 }
 
-/// What the worker has found.
+/// What a look at the rings has found.
 #[derive(Default)]
 struct Looked {
     progress: bool,
