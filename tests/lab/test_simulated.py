@@ -14,7 +14,8 @@ ENDPOINTS = [{"speed": "full"}, {"speed": "high"}, {"speed": "high", "interval":
 @pytest.fixture
 def usbtest_alt1(dom0):
     """The kernel's usbtest driver, told to take the alternate setting with isochronous endpoints."""
-    dom0.run("modprobe usbtest alt=1")
+    # dom0 may have loaded it by itself, for a device of another test.
+    dom0.run("modprobe -rq usbtest; modprobe usbtest alt=1")
     yield
     dom0.run("rmmod usbtest")
 
