@@ -52,7 +52,7 @@ def test_rule_after_the_hub(vusb, usbback, hub):
 @pytest.mark.covers("mass storage and keyboard behind a hub", "bulk interrupt control")
 @pytest.mark.parametrize(
     "hub",
-    ["uhci", pytest.param("xhci", marks=pytest.mark.pending("has not been run to its end yet"))],
+    ["uhci", "xhci"],
     indirect=True,
 )
 def test_devices_behind_it(lab, guest, vusb, usbback, hub, tmp_path):
