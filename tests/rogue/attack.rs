@@ -21,7 +21,11 @@ use crate::frontend::device::Device;
 use crate::frontend::stick::Stick;
 use crate::frontend::Vusb;
 use crate::Result;
+use maker::Maker;
 use usbif::PortNumber;
+
+/// Requests of a round; see [`Arena::in_rounds`].
+const ROUND: u64 = 2000;
 
 /// A device that dom0 has given to this vusb.
 pub(crate) struct Target {
@@ -66,6 +70,31 @@ impl Arena<'_> {
         let mut connection = self.vusb.connect()?;
         self.check(&mut connection)?;
         self.vusb.settle()
+    }
+
+    /// Has batches of requests made until there have been `count`, and has each
+    /// answered. A batch is told how many are left of its round, and says how many it
+    /// has pushed. After a round the devices are honestly used, and set up again.
+    pub(crate) fn in_rounds(
+        &mut self,
+        mut batch: impl FnMut(&mut Connection, &Maker, &mut fastrand::Rng, u64) -> Result<u64>,
+    ) -> Result<()> {
+        let mut left = self.count;
+        let mut connection = self.vusb.connect()?;
+        while left > 0 {
+            let devices = self.devices(&mut connection)?;
+            let maker = Maker::new(self.vusb, devices)?;
+            let mut round = left.min(ROUND);
+            left -= round;
+            while round > 0 {
+                let pushed = batch(&mut connection, &maker, &mut self.random, round)?;
+                round = round.saturating_sub(pushed);
+                connection.publish()?;
+                connection.drain()?;
+            }
+            self.check(&mut connection)?;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! A wrong grant number is never a small one: the guest's own console, XenStore
 //! and network pages have those, and to spoil them would hurt nobody else.
 
+use crate::frontend::connection::Connection;
 use crate::frontend::device::{segments, Device};
 use crate::frontend::{Vusb, BACKEND};
 use crate::xen::grant::{Access, Page};
@@ -109,6 +110,22 @@ impl Maker {
             kind,
             data: segments(&self.data, length)?,
         }))
+    }
+
+    /// Pushes so many of [`Self::waiting`]; returns their ids.
+    pub(crate) fn push_waiting(
+        &self,
+        count: u64,
+        connection: &mut Connection,
+        random: &mut Rng,
+    ) -> Result<Vec<u16>> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let id = connection.fresh_id();
+            connection.push(&self.waiting(id, random)?.encode())?;
+            ids.push(id);
+        }
+        Ok(ids)
     }
 
     /// One that stays with its device: it asks a stick for an answer to nothing.

@@ -22,10 +22,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     let mut connection = arena.vusb.connect()?;
     let devices = arena.devices(&mut connection)?;
     let maker = Maker::new(arena.vusb, devices)?;
-    for _ in 0..8 {
-        let id = connection.fresh_id();
-        connection.push(&maker.waiting(id, &mut arena.random)?.encode())?;
-    }
+    maker.push_waiting(8, &mut connection, &mut arena.random)?;
     connection.publish()?;
     for _ in 0..arena.count {
         match arena.random.u8(0..10) {
