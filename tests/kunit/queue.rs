@@ -32,15 +32,19 @@ impl WorkItem for Counter {
     }
 }
 
-impl Counter {
-    fn new() -> Arc<Self> {
-        let counter = pin_init!(Self {
+/// A new counter. Lockdep tells work items apart by where they are made, and one
+/// kind must not run in soft interrupts and in threads both: hence a macro.
+macro_rules! counter {
+    () => {{
+        let counter = pin_init!(Counter {
             runs: Atomic::new(0),
             work <- new_work!("pvusb_kunit::Counter"),
         });
         Arc::pin_init(counter, GFP_KERNEL).unwrap()
-    }
+    }};
+}
 
+impl Counter {
     fn runs(&self) -> u32 {
         self.runs.load(Relaxed)
     }
@@ -53,9 +57,13 @@ mod pvusb_queue {
     /// What was enqueued has run when close returns; what comes later is refused.
     #[test]
     fn close_waits_and_refuses() {
-        for class in [Class::Soft, Class::Data, Class::Ordered, Class::Concurrent] {
+        for (class, counter) in [
+            (Class::Soft, counter!()),
+            (Class::Data, counter!()),
+            (Class::Ordered, counter!()),
+            (Class::Concurrent, counter!()),
+        ] {
             let queue = WorkQueue::new(c"pvusb_kunit", class).unwrap();
-            let counter = Counter::new();
             for runs in 1..=100 {
                 assert!(queue.enqueue(&counter));
                 queue.flush();
@@ -73,7 +81,7 @@ mod pvusb_queue {
     /// A queue that is dropped runs what it has, and the item outlives it.
     #[test]
     fn drop_runs_what_is_left() {
-        let counter = Counter::new();
+        let counter = counter!();
         for _ in 0..100 {
             let queue = WorkQueue::new(c"pvusb_kunit", Class::Ordered).unwrap();
             assert!(queue.enqueue(&counter));
