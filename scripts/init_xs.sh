@@ -7,7 +7,8 @@
 #
 # The xenbus of each side looks at a new device directory only when its `state`
 # reads 1, so `state` comes last, when all else is in place and readable: first
-# the frontend's, then the backend's.
+# the frontend's, then the backend's. A new node takes over the owner and the
+# permissions of its directory, so only the directories are given theirs.
 set -eu
 
 usage() {
@@ -95,10 +96,10 @@ xs() {
 }
 
 exists() { xs read "$1" >/dev/null 2>&1; }
-write() { xs write "$1" "$2" || die 5 "cannot write $1"; }
-# Owned by one side, readable by the other.
-front_owned() { xs chmod "$1" "n$guest" "r$backend" || die 5 "cannot set permissions of $1"; }
-back_owned() { xs chmod "$1" "n$backend" "r$guest" || die 5 "cannot set permissions of $1"; }
+# write NODE VALUE...: several nodes at once, all of them or none.
+write() { xs write "$@" || die 5 "cannot write $1"; }
+# owned NODE OWNER READER: what one side owns, the other may read.
+owned() { xs chmod "$1" "n$2" "r$3" || die 5 "cannot set permissions of $1"; }
 
 remove_empty() {
     for dir in "$@"; do
@@ -136,35 +137,23 @@ create() {
     done
     trap undo EXIT
 
-    write "$front/backend-id" "$backend"
-    write "$front/backend" "$back"
-    write "$back/frontend-id" "$guest"
-    write "$back/frontend" "$front"
+    write "$front" "" "$back" ""
+    owned "$front" "$guest" "$backend"
+    owned "$back" "$backend" "$guest"
 
-    write "$back/num-ports" "$ports"
     port_nodes=
     port=1
     while [ "$port" -le "$ports" ]; do
-        write "$back/port-$port" 0
-        port_nodes="$port_nodes port-$port"
+        port_nodes="$port_nodes $back/port-$port 0"
         port=$((port + 1))
     done
-    if [ -n "$usb_ver" ]; then
-        write "$back/usb-ver" "$usb_ver"
-    fi
-
-    front_owned "$front"
-    front_owned "$front/backend-id"
-    front_owned "$front/backend"
-    back_owned "$back"
-    for node in frontend-id frontend num-ports $port_nodes ${usb_ver:+usb-ver}; do
-        back_owned "$back/$node"
-    done
+    # shellcheck disable=SC2086 # a list; numbers and slashes only
+    write "$front/backend-id" "$backend" "$front/backend" "$back" \
+        "$back/frontend-id" "$guest" "$back/frontend" "$front" \
+        "$back/num-ports" "$ports" $port_nodes ${usb_ver:+"$back/usb-ver" "$usb_ver"}
 
     write "$front/state" 1
-    front_owned "$front/state"
     write "$back/state" 1
-    back_owned "$back/state"
     trap - EXIT
 }
 

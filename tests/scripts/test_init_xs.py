@@ -7,6 +7,7 @@ of them, and can pause there so that a signal meets the script half-way.
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts/init_xs.sh"
 
 # A node is a directory holding its value and permissions in two files. Shell,
-# because a run of the script calls it some sixty times.
+# because a run of the script calls it some twenty times.
 TOOL = r'''#!/bin/sh
 name=${0##*/}
 case $name in
@@ -40,6 +41,14 @@ change() {
     [ "$count" != "$FAKE_FAIL_AT" ] || fail "fake failure of call $count"
 }
 
+# A new node takes over its directory's permissions.
+make() {
+    [ ! -d "$1" ] || return 0
+    make "${1%/*}"
+    mkdir "$1"
+    [ ! -e "${1%/*}/.perms" ] || cp "${1%/*}/.perms" "$1/.perms"
+}
+
 case $verb in
 read)
     [ -d "$node" ] || fail "couldn't read path $1"
@@ -55,11 +64,14 @@ list)
     ;;
 write)
     change "$@"
-    [ -d "$node" ] || mkdir -p "$node"
-    value=$2
-    # A backend that closes as soon as it is told to.
-    case $1/$2/$FAKE_DEAF in */backend/*/state/5/) value=6 ;; esac
-    echo "$value" >"$node/.value"
+    while [ $# -gt 0 ]; do
+        make "$root$1"
+        value=$2
+        # A backend that closes as soon as it is told to.
+        case $1/$2/$FAKE_DEAF in */backend/*/state/5/) value=6 ;; esac
+        echo "$value" >"$root$1/.value"
+        shift 2
+    done
     ;;
 chmod)
     change "$@"
@@ -159,56 +171,62 @@ def xenstore(tmp_path):
     return made
 
 
-def steps_of_2009(ports=8, back="0"):
-    """What the script of 2009 does, in its order."""
+def nodes_of_2009(ports=8, back="0"):
+    """What the script of 2009 leaves behind: value, owner and reader of each node."""
     backend = f"/local/domain/{back}/backend/vusb/1/0"
-    port_nodes = [f"port-{n}" for n in range(1, ports + 1)]
-    return [
-        f"write {FRONT}/backend-id {back}",
-        f"write {FRONT}/backend {backend}",
-        f"write {backend}/frontend-id 1",
-        f"write {backend}/frontend {FRONT}",
-        f"write {backend}/num-ports {ports}",
-        *[f"write {backend}/{node} 0" for node in port_nodes],
-        *[f"chmod {FRONT}{node} n1 r{back}" for node in ("", "/backend-id", "/backend")],
-        *[f"chmod {backend}{node} n{back} r1"
-          for node in ("", "/frontend-id", "/frontend", "/num-ports")],
-        *[f"chmod {backend}/{node} n{back} r1" for node in port_nodes],
-        f"write {FRONT}/state 1",
-        f"chmod {FRONT}/state n1 r{back}",
-        f"write {backend}/state 1",
-        f"chmod {backend}/state n{back} r1",
-    ]
+    front, behind = f"n1 r{back}", f"n{back} r1"
+    return {
+        FRONT: ("", front),
+        f"{FRONT}/backend-id": (back, front),
+        f"{FRONT}/backend": (backend, front),
+        f"{FRONT}/state": ("1", front),
+        backend: ("", behind),
+        f"{backend}/frontend-id": ("1", behind),
+        f"{backend}/frontend": (FRONT, behind),
+        f"{backend}/num-ports": (str(ports), behind),
+        **{f"{backend}/port-{n}": ("0", behind) for n in range(1, ports + 1)},
+        f"{backend}/state": ("1", behind),
+    }
 
 
-def test_the_steps_of_2009(xenstore):
+def made(xenstore):
+    """The vusb's nodes, without the directories above them."""
+    return {path: node for path, node in xenstore.nodes.items() if re.search(r"vusb/0(/|$)|vusb/1/0(/|$)", path)}
+
+
+def test_the_nodes_of_2009(xenstore):
     done = xenstore.run("1", "0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert xenstore.calls == steps_of_2009()
+    assert made(xenstore) == nodes_of_2009()
+
+
+def test_each_state_comes_when_all_else_is_there(xenstore):
+    assert xenstore.run("1", "0").returncode == 0
+    *rest, front, back = xenstore.calls
+    assert (front, back) == (f"write {FRONT}/state 1", f"write {BACK}/state 1")
+    assert not any("state" in call for call in rest)
 
 
 def test_the_multi_call_tool_does_the_same(bare):
     bare.install("xenstore")
     assert bare.run("1", "0").returncode == 0
-    assert bare.calls == steps_of_2009()
+    assert made(bare) == nodes_of_2009()
 
 
 def test_a_driver_domain(xenstore):
     assert xenstore.run("--backend", "5", "1", "0").returncode == 0
-    assert xenstore.calls == steps_of_2009(back="5")
+    assert made(xenstore) == nodes_of_2009(back="5")
 
 
 def test_options_may_follow_and_use_an_equals_sign(xenstore):
     assert xenstore.run("1", "0", "--ports=31", "--backend=5").returncode == 0
-    assert xenstore.calls == steps_of_2009(ports=31, back="5")
+    assert made(xenstore) == nodes_of_2009(ports=31, back="5")
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_usb_ver_is_written_on_request_only(xenstore, version):
     assert xenstore.run("--usb-ver", version, "1", "0").returncode == 0
-    assert xenstore.nodes[f"{BACK}/usb-ver"] == (version, "n0 r1")
-    extra = [call for call in xenstore.calls if "usb-ver" in call]
-    assert [call for call in xenstore.calls if call not in extra] == steps_of_2009()
+    assert made(xenstore) == {**nodes_of_2009(), f"{BACK}/usb-ver": (version, "n0 r1")}
 
 
 @pytest.mark.parametrize("args", [
@@ -276,7 +294,13 @@ def test_a_second_vusb_beside_the_first(xenstore):
     assert not any("vusb/1/1" in node or node.endswith("vusb/1/1") for node in xenstore.nodes)
 
 
-STEPS = len(steps_of_2009(ports=2)) + 2
+# Two directories at once, their permissions, what is in them at once, two states.
+STEPS = 6
+
+
+def test_the_steps(xenstore):
+    assert xenstore.run("1", "0").returncode == 0
+    assert len(xenstore.calls) == STEPS
 
 
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
@@ -292,13 +316,13 @@ def test_undo_leaves_directories_that_were_there(xenstore):
     xenstore.put("/local/domain/0/backend/vusb/1")
     xenstore.put("/local/domain/1/device/vusb/3/state", "4")
     before = xenstore.nodes
-    assert xenstore.run("1", "0", FAKE_FAIL_AT=9).returncode == 5
+    assert xenstore.run("1", "0", FAKE_FAIL_AT=5).returncode == 5
     assert xenstore.nodes == before
 
 
 @pytest.mark.parametrize("number,status", [
     (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize("at", [1, 12, STEPS])
+@pytest.mark.parametrize("at", [1, 4, STEPS])
 def test_an_interrupted_run_is_undone(xenstore, number, status, at):
     before = xenstore.nodes
     process = xenstore.start("--ports=2", "--usb-ver=1", "1", "0", FAKE_PAUSE_AT=at)
