@@ -88,7 +88,6 @@ class Keeper:
             self._lab = lab.start(options)
             if KERNEL.watches:
                 kmemleak.forget(lab.dom0)
-                lab.flush_logs()
         return self._lab
 
     def _module(self, option):
@@ -158,9 +157,8 @@ def failed(request) -> bool:
 
 @pytest.fixture
 def lab(keeper, request):
-    """The lab; afterwards no kernel in it may have complained."""
+    """The lab; no kernel in it may have complained since the test before this one, or the boot."""
     lab = keeper.lab()
-    lab.trouble()
     yield lab
     expected = tuple(pattern for mark in request.node.iter_markers("expect_log") for pattern in mark.args)
     try:
@@ -209,25 +207,45 @@ def guest_type():
 
 @pytest.fixture
 def guest(lab, guest_type, request):
-    """A running guest without a frontend module; kept for the next test if it lives."""
+    """A running guest, without a frontend module unless the test asks for `vusb`; kept for the next test if it lives."""
+    alive = lab.dom0.domains()
+    if "vusb" not in request.fixturenames:
+        for guest in map(lab.guest, SLOTS.values()):
+            if guest.name in alive:
+                take_away(lab, guest)
     guest = lab.guest(SLOTS[guest_type])
-    if not guest.alive:
+    if guest.name not in alive:
         guest.start(type=guest_type)
     yield guest
     if not failed(request) and guest.alive:
-        guest.run("umount -a -t ext4,vfat 2>/dev/null; for m in usbtest xen_hcd; do grep -q ^$m /proc/modules || continue; rmmod $m; done")
+        guest.run("umount -a -t ext4,vfat 2>/dev/null; if grep -q ^usbtest /proc/modules; then rmmod usbtest; fi")
+
+
+def take_away(lab, guest):
+    """Removes the controller that an earlier test has left, and the guest's driver."""
+    vusb = Usbback(lab.dom0).vusb(guest)
+    if vusb.exists:
+        vusb.remove()
+    guest.run("if grep -q ^xen_hcd /proc/modules; then rmmod xen_hcd; fi")
 
 
 @pytest.fixture
 def vusb(guest, usbback, request):
-    """Virtual controller 0 of the guest, made as in 2009, served by us, used by our frontend."""
-    guest.run("modprobe xen-hcd")
+    """Virtual controller 0 of the guest, made as in 2009, served by us, used by our frontend; without devices.
+
+    It is kept for the next test, too.
+    """
     vusb = usbback.vusb(guest)
-    vusb.create()
-    vusb.wait_connected()
+    if not vusb.connected:
+        if vusb.exists:
+            vusb.remove()
+        guest.run("modprobe xen-hcd")
+        vusb.create()
+        vusb.wait_connected()
     yield vusb
     if not failed(request) and guest.alive:
-        vusb.remove()
+        usbback.clear()
+        vusb.wait_empty()
 
 
 @pytest.fixture
@@ -242,3 +260,4 @@ def stock_vusb(guest, usbback, request):
     yield vusb
     if not failed(request) and guest.alive:
         vusb.remove()
+        guest.run("rmmod xen_hcd")

@@ -35,8 +35,7 @@ def assert_clean(dom0, usbback, stick, domid):
     stick.wait_absent()
 
 
-def test_destroy(lab, usbback, counts):
-    guest = lab.guest(1)
+def test_destroy(lab, guest, usbback, counts):
     dom0 = lab.dom0
 
     def once():

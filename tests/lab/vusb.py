@@ -29,6 +29,15 @@ class Vusb:
         )
         self.guest.wait(f"[ ! -e /sys/bus/xen/devices/vusb-{self.number} ]", 30, "the frontend's half stays")
 
+    @property
+    def exists(self) -> bool:
+        return self.dom0.try_run(f"xenstore-exists {self.backend} || xenstore-exists {self.frontend}").status == 0
+
+    @property
+    def connected(self) -> bool:
+        states = self.dom0.try_run(f"xenstore-read {self.backend}/state {self.frontend}/state")
+        return states.status == 0 and states.output.split() == [CONNECTED, CONNECTED]
+
     def wait_connected(self, timeout: float = 60) -> None:
         both = f'"$(xenstore-read {self.backend}/state) $(xenstore-read {self.frontend}/state)"'
         self.dom0.wait(f"[ {both} = '{CONNECTED} {CONNECTED}' ]", timeout, "the two halves do not connect")
@@ -63,6 +72,11 @@ class Vusb:
         # The root hub may be gone with it, so its number is not asked for.
         device = f"/sys/bus/xen/devices/vusb-{self.number}/usb*/*-{port}"
         self.guest.wait(f"! ls -d {device} 2>/dev/null", timeout, f"the device on port {port} is still in the guest")
+
+    def wait_empty(self, timeout: float = 30) -> None:
+        """Waits until the guest has seen every device of this controller go."""
+        devices = f"/sys/bus/xen/devices/vusb-{self.number}/usb*/[0-9]*-[1-9]*"
+        self.guest.wait(f"! ls -d {devices} 2>/dev/null", timeout, "a device without a rule is still in the guest")
 
     def wait_disk(self, port: int, timeout: float = 60) -> str:
         """Waits for the disk on a port to be readable; returns its name, such as sda."""
