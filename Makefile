@@ -47,7 +47,8 @@ check: ## run all tests
 	@scripts/check
 
 check-long: ## run all tests at full counts; the report is Documentation/test-report.md
-	@scripts/check --long --report Documentation/test-report.md
+	@scripts/check --long --report Documentation/test-report.md \
+		--compatibility Documentation/compatibility.md
 
 check-debug: ## the lab at reduced counts on a kernel with lockdep, kmemleak, heap checks
 	@scripts/check --debug

@@ -106,5 +106,5 @@ def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, parts: list[
 
 def write_compatibility(path: pathlib.Path, lab: pathlib.Path):
     """Writes the table of what works with what as a page of its own."""
-    intro = "Written by `make check-long` from its own run: what was seen to work with what, and what was not."
+    intro = "Written by `scripts/check --compatibility` from its own run: what was seen to work with what, and what was not."
     path.write_text("\n".join(["# Compatibility", "", intro, "", *compatibility(lab)]) + "\n")
