@@ -24,10 +24,11 @@ pub enum Class {
     /// In the soft interrupt of the processor that enqueues: no thread has to be
     /// woken. Items must not sleep.
     Soft,
-    /// On the processor that enqueues, by workers of high priority, one of them
-    /// kept in reserve for when memory is short: block devices depend on it. An
-    /// item never runs twice at once. Its items must not wait for ordinary
-    /// workqueues.
+    /// On the processor that enqueues, by workers of ordinary priority, one of
+    /// them kept in reserve for when memory is short: block devices depend on
+    /// it. An item never runs twice at once. Its items must not wait for
+    /// ordinary workqueues. Not of high priority: who makes much work for them,
+    /// such as a guest, would leave other processes one part in ninety.
     Data,
     /// One item at a time in the order of enqueuing; items may take long.
     Ordered,
@@ -60,9 +61,10 @@ impl WorkQueue {
     /// `ENOMEM`.
     pub fn new(name: &CStr, class: Class) -> Result<Self> {
         const ORDERED: u32 = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags___WQ_ORDERED;
-        const LOCAL: u32 = bindings::wq_flags_WQ_PERCPU | bindings::wq_flags_WQ_HIGHPRI;
+        const LOCAL: u32 = bindings::wq_flags_WQ_PERCPU;
+        const SOON: u32 = bindings::wq_flags_WQ_BH | bindings::wq_flags_WQ_HIGHPRI;
         let (flags, most) = match class {
-            Class::Soft => (LOCAL | bindings::wq_flags_WQ_BH, 0),
+            Class::Soft => (LOCAL | SOON, 0),
             Class::Data => (LOCAL | bindings::wq_flags_WQ_MEM_RECLAIM, 1),
             Class::Ordered => (ORDERED, 1),
             Class::Concurrent => (bindings::wq_flags_WQ_UNBOUND, 0),
