@@ -24,6 +24,7 @@ class Counts:
     hostile_requests: int
     hostile_connections: int
     hostile_events: int
+    flood_s: int
 
 
 # make check-long
@@ -47,6 +48,7 @@ LONG = Counts(
     hostile_requests=350_000,
     hostile_connections=700,
     hostile_events=1 << 18,
+    flood_s=60,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -68,6 +70,7 @@ WATCHED = Counts(
     hostile_requests=400,
     hostile_connections=10,
     hostile_events=1 << 12,
+    flood_s=10,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -89,4 +92,5 @@ SHORT = Counts(
     hostile_requests=3000,
     hostile_connections=40,
     hostile_events=1 << 13,
+    flood_s=12,
 )

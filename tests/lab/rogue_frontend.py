@@ -4,7 +4,7 @@
 import re
 import time
 
-from lab.channel import PATIENCE
+from lab.channel import PATIENCE, Job
 from lab.gadget import Stick
 
 # What one guest can make dom0 log about it, a second and at once: ten bad
@@ -55,20 +55,24 @@ class RogueFrontend:
 
     def attack(self, name: str, count: int, seed: int) -> None:
         """Runs one attack; the program itself checks that the devices work afterwards."""
-        job = self.guest.job(f"exec rogue --seed {seed} --count {count} {self._words()} {name}")
-        output, status = job.wait(180 + count / 20)
+        output, status = self.start(name, count, seed).wait(180 + count / 20)
         print(output, end="", flush=True)
         assert status == 0, output
+
+    def start(self, name: str, count: int, seed: int) -> Job:
+        """Begins one attack."""
+        return self.guest.job(f"exec rogue --seed {seed} --count {count} {self._words()} {name}")
 
 
 class Reader:
     """Another guest, which reads its own stick over and over and compares."""
 
-    def __init__(self, usbback, guest, udc: int):
+    def __init__(self, usbback, guest, udc: int, pause_s: float = 0.5):
         self.guest = guest
         self.vusb = usbback.vusb(guest)
         self._usbback = usbback
         self._stick = Stick(usbback.dom0, udc, mib=2)
+        self._pause_s = pause_s
 
     def __enter__(self) -> "Reader":
         dom0 = self._usbback.dom0
@@ -82,7 +86,7 @@ class Reader:
         read = f"dd if=/dev/{self.vusb.wait_disk(1)} bs=64k iflag=direct 2>/dev/null | md5sum"
         self.guest.run("rm -f /tmp/read")
         self._job = self.guest.job(
-            f"while sum=$({read}) && [ \"$sum\" = '{digest}' ]; do echo >>/tmp/read; sleep 0.5; done; echo \"$sum\""
+            f"while sum=$({read}) && [ \"$sum\" = '{digest}' ]; do echo >>/tmp/read; sleep {self._pause_s}; done; echo \"$sum\""
         )
         return self
 

@@ -5,6 +5,8 @@ The guest runs tests/rogue in place of a driver. dom0 must neither complain nor
 keep anything, and another guest's stick must stay readable and right all along.
 """
 
+import time
+
 import pytest
 
 from lab.gadget import Stick
@@ -25,6 +27,10 @@ def other(lab):
         other.start()
     yield other
     other.destroy()
+
+
+FLOODS = 2
+FOR_EVER = 1 << 40
 
 
 def plan(counts):
@@ -78,3 +84,36 @@ def test_vanishing(lab, guest, usbback, counts):
         rogue.attack("events", 10, 1)
         rogue.vusb.remove()
         usbback.clear()
+
+
+def test_flood_of_events(lab, guest, other, usbback, counts):
+    """Who floods events takes no more from another guest than who just keeps a processor busy."""
+    dom0 = lab.dom0
+    with Stick(dom0, 0, mib=4) as stick, Reader(usbback, other, udc=1, pause_s=0) as reader:
+        rogue = RogueFrontend(usbback, guest, stick)
+        spurious = f"cat /sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0/counters/spurious_events"
+        busy, flooded, events = 0, 0, 0
+        for turn in range(FLOODS):
+            busy += read_beside(reader, guest.job("while :; do :; done"), counts.flood_s)
+            rogue.make()
+            if turn == 0:
+                rogue.give()
+            rogue.wait_given()
+            flooded += read_beside(reader, rogue.start("events", FOR_EVER, 1), counts.flood_s)
+            events += int(dom0.run(spurious))
+            rogue.remove_forcibly()
+        seconds = FLOODS * counts.flood_s
+        print(f"in {seconds} s: {busy} readings beside a busy guest, {flooded} beside one that floods; {events} events without work")
+        assert events > seconds, "this was no flood"
+        assert flooded >= 0.75 * busy
+
+
+def read_beside(reader, job, seconds: int) -> int:
+    """How often a stick was read beside a job of another guest, which is then ended."""
+    time.sleep(1)
+    before = reader.reads()
+    time.sleep(seconds)
+    readings = reader.reads() - before
+    assert job.running(), job.wait().output
+    job.kill()
+    return readings
