@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A world without Xen for `cargo test`: the same interfaces as `xen`, and a
-//! small backend with a memory stick behind them.
+//! A world without Xen for `cargo test`: the same interfaces as `xen`, and behind
+//! them a small backend with a memory stick, or a small guest with a driver.
 //!
-//! It shows that an honest backend survives every attack, so that a complaint is
-//! about the backend, and that the faults of a bad one are seen.
+//! It shows that an honest peer survives every attack, so that a complaint is
+//! about the peer, and that the faults of a bad one are seen.
 
 mod backend;
+mod guest;
+mod guest_tests;
 mod stick;
 mod tests;
 pub(crate) mod xen;

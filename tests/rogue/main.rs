@@ -3,8 +3,12 @@
 //! A hostile frontend: speaks to the backend of a vusb from a guest's user space
 //! and breaks every rule of the interface, one family of attacks after the other.
 //! After each it must still be able to behave: that is the check.
+//!
+//! `rogue backend` is the other way round: from dom0's user space it speaks to the
+//! frontend of a guest.
 
 mod attack;
+mod backend;
 mod frontend;
 #[cfg(test)]
 mod loopback;
@@ -25,6 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "\
 Usage: rogue [OPTION...] ATTACK...
+       rogue backend [OPTION...] ATTACK...   see rogue backend --help
 Attacks the backend of a vusb of this guest, which no driver may be using. After
 each attack the devices must work as they should.
 
@@ -97,16 +102,20 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
     enough.then_some(options)
 }
 
+/// The random numbers of the attack at a place of its table, so that each can be played
+/// again by itself.
+fn random_for(seed: u64, place: usize) -> fastrand::Rng {
+    let mut seeds = fastrand::Rng::with_seed(seed);
+    fastrand::Rng::with_seed((0..=place).fold(0, |_, _| seeds.u64(..)))
+}
+
 fn run(options: &Options) -> Result<()> {
     let vusb = Vusb::open(options.vusb)?;
     for (place, attack) in &options.attacks {
-        // Each attack can be played again by itself.
-        let mut seeds = fastrand::Rng::with_seed(options.seed);
-        let seed = (0..=*place).fold(0, |_, _| seeds.u64(..));
         let mut arena = Arena {
             vusb: &vusb,
             targets: &options.targets,
-            random: fastrand::Rng::with_seed(seed),
+            random: random_for(options.seed, *place),
             count: options.count,
         };
         let said = format!(
@@ -127,21 +136,35 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Parses the words and does what they say; None: they make no sense.
+fn attempt(backend: bool, words: Vec<String>) -> Option<Result<()>> {
+    if backend {
+        Some(backend::run(&backend::Options::parse(words.into_iter())?))
+    } else {
+        Some(run(&parse(words.into_iter())?))
+    }
+}
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let backend = words.first().is_some_and(|word| word == "backend");
+    if backend {
+        words.remove(0);
+    }
+    let usage = if backend { backend::usage } else { usage };
     if words.iter().any(|word| word == "--help" || word == "-h") {
         print!("{}", usage());
         return ExitCode::SUCCESS;
     }
-    let Some(options) = parse(words.into_iter()) else {
-        eprint!("{}", usage());
-        return ExitCode::from(2);
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    match attempt(backend, words) {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
             eprintln!("rogue: {error}");
             ExitCode::FAILURE
+        }
+        None => {
+            eprint!("{}", usage());
+            ExitCode::from(2)
         }
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guest's own Xen interfaces, without any driver of ours in between.
+//! A domain's own Xen interfaces, without any driver of ours in between.
 
 pub(crate) mod event;
+pub(crate) mod foreign;
 pub(crate) mod grant;
 mod ioctl;
 pub(crate) mod store;

@@ -42,6 +42,11 @@ pub(crate) mod store {
             locked(&self.0.nodes).retain(|node, _| node != path && !node.starts_with(&below));
             Ok(())
         }
+
+        /// All that is here belongs to everybody.
+        pub(crate) fn give(&self, _: &str, _: super::DomId, _: super::DomId) -> Result<()> {
+            Ok(())
+        }
     }
 }
 
@@ -67,6 +72,13 @@ pub(crate) mod event {
             Ok(Self { bell, port })
         }
 
+        /// The other end: it looks by itself, too.
+        pub(crate) fn bind(_: DomId, port: u32) -> Result<Self> {
+            let bell = locked(&here().channels).get(&port).cloned();
+            let bell = bell.ok_or("no such channel")?;
+            Ok(Self { bell, port })
+        }
+
         pub(crate) fn port(&self) -> u32 {
             self.port
         }
@@ -84,6 +96,42 @@ pub(crate) mod event {
                 .wait_timeout_while(guard, limit, |rung| !*rung);
             let (mut rung, _) = waited.map_err(|_| "a poisoned bell")?;
             Ok(std::mem::take(&mut *rung))
+        }
+    }
+}
+
+pub(crate) mod foreign {
+    use super::super::{here, locked, World};
+    use super::grant::{Access, Page};
+    use super::DomId;
+    use crate::Result;
+    use ring::SharedPage;
+    use std::sync::Arc;
+
+    /// The only other domain's pages.
+    #[derive(Clone)]
+    pub(crate) struct Foreign(Arc<World>);
+
+    impl Foreign {
+        pub(crate) fn open(_: DomId) -> Result<Self> {
+            Ok(Self(here()))
+        }
+
+        pub(crate) fn page(&self, gref: u32) -> Result<Page> {
+            let grants = locked(&self.0.grants);
+            let memory = grants.get(&gref).and_then(std::sync::Weak::upgrade);
+            let memory = memory.filter(|memory| memory.access == Access::ReadWrite);
+            Ok(Page::foreign(memory.ok_or("no such page")?, gref))
+        }
+
+        pub(crate) fn read(&self, gref: u32, offset: u16, out: &mut [u8]) -> Result<()> {
+            self.page(gref)?.read(offset.into(), out);
+            Ok(())
+        }
+
+        pub(crate) fn write(&self, gref: u32, offset: u16, bytes: &[u8]) -> Result<()> {
+            self.page(gref)?.write(offset.into(), bytes);
+            Ok(())
         }
     }
 }

@@ -20,7 +20,19 @@ struct Word(u32);
 // SAFETY: One unsigned int, as in both structures.
 unsafe impl Argument for Word {}
 
+/// `struct ioctl_evtchn_bind_interdomain`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Remote {
+    domain: u32,
+    port: u32,
+}
+
+// SAFETY: As the header has it.
+unsafe impl Argument for Remote {}
+
 const GROUP: u8 = b'E';
+const BIND_INTERDOMAIN: u8 = 1;
 const BIND_UNBOUND_PORT: u8 = 2;
 const NOTIFY: u8 = 4;
 
@@ -31,12 +43,27 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// A channel that `remote` may bind to.
-    pub(crate) fn allocate(remote: DomId) -> Result<Self> {
-        let file = File::options()
+    fn open() -> Result<File> {
+        Ok(File::options()
             .read(true)
             .write(true)
-            .open("/dev/xen/evtchn")?;
+            .open("/dev/xen/evtchn")?)
+    }
+
+    /// The other end of the channel that `remote` has allocated for us.
+    pub(crate) fn bind(remote: DomId, port: u32) -> Result<Self> {
+        let file = Self::open()?;
+        let mut remote = Remote {
+            domain: remote.into(),
+            port,
+        };
+        let port = call(&file, GROUP, BIND_INTERDOMAIN, &mut remote)?;
+        Ok(Self { file, port })
+    }
+
+    /// A channel that `remote` may bind to.
+    pub(crate) fn allocate(remote: DomId) -> Result<Self> {
+        let file = Self::open()?;
         let port = call(&file, GROUP, BIND_UNBOUND_PORT, &mut Word(remote.into()))?;
         Ok(Self { file, port })
     }

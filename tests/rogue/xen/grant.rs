@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Pages granted to another domain, through `/dev/xen/gntalloc`
-//! (include/uapi/xen/gntalloc.h).
+//! (include/uapi/xen/gntalloc.h), and what is common to all shared pages.
 
 #![allow(unsafe_code)]
 
@@ -31,19 +31,19 @@ struct Alloc {
 // SAFETY: As the header has it.
 unsafe impl Argument for Alloc {}
 
-/// `struct ioctl_gntalloc_dealloc_gref`.
+/// `struct ioctl_gntalloc_dealloc_gref`, and `struct ioctl_gntdev_unmap_grant_ref`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Dealloc {
+struct Release {
     index: u64,
     count: u32,
     _pad: u32,
 }
 
-// SAFETY: As the header has it.
-unsafe impl Argument for Dealloc {}
+// SAFETY: As both headers have it.
+unsafe impl Argument for Release {}
 
-const GROUP: u8 = b'G';
+pub(super) const GROUP: u8 = b'G';
 const ALLOC_GREF: u8 = 5;
 const DEALLOC_GREF: u8 = 6;
 const WRITABLE: u16 = 1;
@@ -83,25 +83,7 @@ impl Grants {
             _pad: 0,
         };
         call(&*self.0, GROUP, ALLOC_GREF, &mut alloc)?;
-        let mut mapping = Mapping {
-            base: None,
-            gref: alloc.gref,
-            index: alloc.index,
-            file: self.0.clone(),
-        };
-        // SAFETY: A new mapping, wherever the kernel puts it.
-        let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                PAGE_SIZE,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &*self.0,
-                alloc.index,
-            )?
-        };
-        mapping.base = NonNull::new(base.cast());
-        Ok(Page(Arc::new(mapping)))
+        Page::map(&self.0, alloc.index, alloc.gref, DEALLOC_GREF)
     }
 
     /// As many pages for dom0, for reading and writing.
@@ -116,6 +98,8 @@ struct Mapping {
     base: Option<NonNull<u8>>,
     gref: u32,
     index: u64,
+    /// The number of the call that gives the page up.
+    release: u8,
     file: Arc<File>,
 }
 
@@ -131,20 +115,45 @@ impl Drop for Mapping {
             // SAFETY: Nobody refers to the page any more.
             let _ = unsafe { munmap(base.as_ptr().cast(), PAGE_SIZE) };
         }
-        let mut dealloc = Dealloc {
+        let mut release = Release {
             index: self.index,
             count: 1,
             _pad: 0,
         };
-        let _ = call(&*self.file, GROUP, DEALLOC_GREF, &mut dealloc);
+        let _ = call(&*self.file, GROUP, self.release, &mut release);
     }
 }
 
-/// A granted page; the grant ends with its last clone.
+/// A granted page, ours or another domain's; grant or mapping ends with its last
+/// clone.
 #[derive(Clone)]
 pub(crate) struct Page(Arc<Mapping>);
 
 impl Page {
+    /// Maps what a driver has put at `index`; `release` gives it up again.
+    pub(super) fn map(file: &Arc<File>, index: u64, gref: u32, release: u8) -> Result<Self> {
+        let mut mapping = Mapping {
+            base: None,
+            gref,
+            index,
+            release,
+            file: file.clone(),
+        };
+        // SAFETY: A new mapping, wherever the kernel puts it.
+        let base = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                PAGE_SIZE,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                &**file,
+                index,
+            )?
+        };
+        mapping.base = NonNull::new(base.cast());
+        Ok(Self(Arc::new(mapping)))
+    }
+
     /// The grant's number.
     pub(crate) fn gref(&self) -> u32 {
         self.0.gref

@@ -3,6 +3,7 @@
 //! XenStore through `/dev/xen/xenbus`, one request at a time
 //! (include/xen/interface/io/xs_wire.h).
 
+use super::DomId;
 use crate::Result;
 use std::fmt::Display;
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::io::{self, Read, Write};
 const READ: u32 = 2;
 const WRITE: u32 = 11;
 const REMOVE: u32 = 13;
+const SET_PERMS: u32 = 14;
 const ERROR: u32 = 16;
 
 /// A connection to XenStore. Paths are relative to this domain's own directory.
@@ -51,6 +53,14 @@ impl Store {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Gives a node to a domain, and lets another one read it. What is made below
+    /// it later is theirs too.
+    pub(crate) fn give(&self, path: &str, owner: DomId, reader: DomId) -> Result<()> {
+        let body = format!("{path}\0n{owner}\0r{reader}\0");
+        self.request(SET_PERMS, body.as_bytes())?;
+        Ok(())
     }
 
     fn request(&self, kind: u32, body: &[u8]) -> io::Result<Vec<u8>> {
