@@ -25,6 +25,8 @@ class Counts:
     hostile_connections: int
     hostile_events: int
     flood_s: int
+    lying_responses: int
+    lying_connections: int
 
 
 # make check-long
@@ -49,6 +51,8 @@ LONG = Counts(
     hostile_connections=700,
     hostile_events=1 << 18,
     flood_s=60,
+    lying_responses=70_000,
+    lying_connections=350,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -71,6 +75,8 @@ WATCHED = Counts(
     hostile_connections=10,
     hostile_events=1 << 12,
     flood_s=10,
+    lying_responses=300,
+    lying_connections=6,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -93,4 +99,6 @@ SHORT = Counts(
     hostile_connections=40,
     hostile_events=1 << 13,
     flood_s=12,
+    lying_responses=2000,
+    lying_connections=20,
 )

@@ -46,7 +46,7 @@ def _usbsim() -> Path:
 
 
 def _rogue() -> Path:
-    """The hostile frontend; linked statically, because a guest's root has few libraries."""
+    """The hostile frontend and backend; linked statically, because a guest's root has few libraries."""
     static = ["--", "-C", "target-feature=+crt-static"]
     subprocess.run(["cargo", "rustc", "--quiet", "--release", "--package", "rogue", *static], cwd=paths.TOP, check=True)
     return paths.TOP / "target/release/rogue"
@@ -68,7 +68,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     payload = initrd / "payload"
     _modules(payload, images, "dom0", usbbk=usbbk)
     shutil.copytree(HERE / "lab/dom0", payload / "lab/dom0")
-    _copy(payload / "lab/dom0/bin", _usbsim())
+    _copy(payload / "lab/dom0/bin", _usbsim(), guest / "usr/bin/rogue")
     _copy(payload / "lab", paths.TOP / "scripts/init_xs.sh")
     _copy(payload / "etc", HERE / "lab/dom0/inittab")
     (payload / "etc/xen").mkdir()

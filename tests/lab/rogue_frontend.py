@@ -65,11 +65,11 @@ class RogueFrontend:
 
 
 class Reader:
-    """Another guest, which reads its own stick over and over and compares."""
+    """A vusb that must not suffer, of another guest or the same: reads its own stick over and over and compares."""
 
-    def __init__(self, usbback, guest, udc: int, pause_s: float = 0.5):
+    def __init__(self, usbback, guest, udc: int, number: int = 0, pause_s: float = 0.5):
         self.guest = guest
-        self.vusb = usbback.vusb(guest)
+        self.vusb = usbback.vusb(guest, number)
         self._usbback = usbback
         self._stick = Stick(usbback.dom0, udc, mib=2)
         self._pause_s = pause_s
@@ -98,7 +98,7 @@ class Reader:
     def assert_goes_on(self, before: int) -> None:
         deadline = time.monotonic() + 30 * PATIENCE
         while self.reads() <= before:
-            assert time.monotonic() < deadline, "the other guest's reading has stopped"
+            assert time.monotonic() < deadline, "the other reading has stopped"
             time.sleep(0.5)
 
     def __exit__(self, kind, *_exc) -> None:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A backend that breaks every rule harms none of the guest but its own controller.
+
+dom0 runs tests/rogue in place of a driver. The guest must neither complain nor keep
+anything, and another controller of the same guest, with a stick that our own backend
+serves, must stay readable and right all along.
+"""
+
+import time
+
+from lab.memory import NoGrowth
+from lab.rogue_backend import BoundedLog, Driver, RogueBackend
+from lab.rogue_frontend import Reader
+
+# Shares of a run's responses and connections. Most rounds of the smaller ones end
+# their connection, which costs as much as hundreds of answers.
+RESPONSES = {"answers": 0.9, "packets": 0.05, "mappings": 0.03, "rewrites": 0.02}
+CONNECTIONS = {"lies": 0.3, "indices": 0.15, "ports": 0.15, "nodes": 0.1, "silence": 0.1, "deaths": 0.2}
+
+
+def plan(counts):
+    yield from ((name, int(share * counts.lying_responses)) for name, share in RESPONSES.items())
+    yield from ((name, int(share * counts.lying_connections)) for name, share in CONNECTIONS.items())
+    yield "storms", counts.lying_responses // 10
+    yield "states", 2 * counts.lying_connections
+
+
+def assert_serves(usbback, guest) -> None:
+    """Our own backend is served, on the number that was the rogue's."""
+    with Reader(usbback, guest, udc=1) as reader:
+        reader.assert_goes_on(0)
+
+
+def test_attacks(lab, guest, usbback, counts):
+    rogue = RogueBackend(lab.dom0, guest)
+    with Reader(usbback, guest, udc=0, number=1) as reader:
+        with Driver(guest):
+            rogue.attack("answers", 50, 1)  # what is allocated once is allocated now
+            with NoGrowth(guest, counts.hostile_seeds), BoundedLog(lab, guest) as log:
+                for seed in range(1, 1 + counts.hostile_seeds):
+                    for name, count in plan(counts):
+                        reads = reader.reads()
+                        log.connections += rogue.attack(name, count, seed)
+                        reader.assert_goes_on(reads)
+            # A process that is killed in the middle of it.
+            job = rogue.start("answers", 1 << 30, 1)
+            lab.dom0.wait(f"[ $(xenstore-read {rogue.state}) = 4 ] && sleep 2", 60, "the rogue does not connect")
+            job.kill()
+            rogue.remove()
+        assert_serves(usbback, guest)
+    guest.run("rmmod usbtest xen_hcd")
+    assert_serves(usbback, guest)
+
+
+def test_silence(lab, guest, usbback):
+    """A backend that says nothing and stays: the frontend gives up by itself, and unbinding it ends, too."""
+    guest.run("modprobe xen-hcd")
+    given_up, unbound = RogueBackend(lab.dom0, guest, 2), RogueBackend(lab.dom0, guest, 3)
+    with Driver(guest):
+        jobs = [rogue.start("mute", 1, 1) for rogue in (given_up, unbound)]
+        lab.dom0.wait(f"[ $(xenstore-read {unbound.state}) = 4 ] && sleep 10", 60, "the rogue does not connect")
+        start = time.monotonic()
+        unbound.unbind(180)
+        print(f"unbound after {time.monotonic() - start:.1f} s")
+        jobs[1].kill()
+        unbound.remove()
+        given_up.survived(jobs[0], 240)
+    given_up.remove()
+    guest.run("rmmod usbtest xen_hcd")
+    assert_serves(usbback, guest)
