@@ -99,6 +99,6 @@ SHORT = Counts(
     hostile_connections=40,
     hostile_events=1 << 13,
     flood_s=12,
-    lying_responses=2000,
+    lying_responses=1000,
     lying_connections=20,
 )
