@@ -6,8 +6,6 @@ import pytest
 from lab import ktap
 from lab.kernel import KERNEL
 
-pytestmark = pytest.mark.pending("not yet run to its end in a lab")
-
 MODULE = "/tmp/pvusb_kunit.ko"
 
 
