@@ -3,6 +3,7 @@
 //! The devices, and how their options are given.
 
 pub mod camera;
+pub mod echo;
 pub mod keyboard;
 pub mod microphone;
 pub mod rogue;
@@ -30,6 +31,9 @@ microphone  UAC1, two channels of 16 bits that count together as one number of 3
 keyboard    HID boot keyboard at low speed that may wake its host
             tell: press USAGE (HID usage number; the key is released after it)
                   wakeup (whether the host has allowed it)
+echo        what is written to OUT endpoint 1, 2 (bulk) or 3 (interrupt) is read from
+            the IN endpoint of the same number, transfer by transfer; reads wait
+            for writes, and writes for reads when four have not been read
 rogue       breaks rules
             name=NAME (see usbsim corpus) or seed=N; speed=low|full|high
             tell: steps (control transfers so far)
@@ -112,6 +116,7 @@ pub fn make(name: &str, options: &mut Options) -> Result<Box<dyn Device>, String
         "camera" => Box::new(camera::Camera::new(options)?),
         "microphone" => Box::new(microphone::Microphone::new(options)?),
         "keyboard" => Box::new(keyboard::Keyboard::new()),
+        "echo" => Box::new(echo::Echo::new()),
         "rogue" => Box::new(rogue::Rogue::new(options)?),
         _ => return Err(format!("no device {name}")),
     })

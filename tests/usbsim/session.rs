@@ -209,7 +209,10 @@ impl Session {
         }
         queue.pending.push_back(pending);
         queue.counters.deepest = queue.counters.deepest.max(queue.pending.len());
-        self.serve(key)
+        match self.serve(key)? {
+            Plugged::Yes => self.serve_all(),
+            Plugged::No => Ok(Plugged::No),
+        }
     }
 
     /// Takes a transfer back, if it has not been answered.
@@ -264,13 +267,7 @@ impl Session {
         if words == [UNPLUG] {
             return Ok(Plugged::No);
         }
-        let keys: Vec<u8> = self.queues.keys().copied().collect();
-        for key in keys {
-            if self.serve(key)? == Plugged::No {
-                return Ok(Plugged::No);
-            }
-        }
-        Ok(Plugged::Yes)
+        self.serve_all()
     }
 
     fn stats(&self) -> String {
@@ -279,6 +276,29 @@ impl Session {
             .iter()
             .map(|(key, queue)| format!("ep={key:02x} {}\n", queue.counters));
         lines.collect()
+    }
+
+    /// Something has happened to the device: what waits on any endpoint is
+    /// asked for again, as long as that makes something else happen.
+    fn serve_all(&mut self) -> io::Result<Plugged> {
+        let keys: Vec<u8> = self.queues.keys().copied().collect();
+        loop {
+            let before = self.waiting();
+            for &key in &keys {
+                if self.serve(key)? == Plugged::No {
+                    return Ok(Plugged::No);
+                }
+            }
+            if self.waiting() == before {
+                return Ok(Plugged::Yes);
+            }
+        }
+    }
+
+    /// Transfers that have not been answered.
+    fn waiting(&self) -> usize {
+        let queues = self.queues.values();
+        queues.map(|queue| queue.pending.len()).sum()
     }
 
     /// Lets the device handle what is queued for an endpoint without a clock.

@@ -267,6 +267,30 @@ fn an_unlink_that_overtakes_its_transfer_takes_it_back() {
 }
 
 #[test]
+fn an_echo_waits_for_what_it_is_to_send_and_for_room() {
+    let mut kernel = Kernel::new(device("echo", &[]));
+    kernel.configure(0, 0);
+    let read = kernel.submit(0x82, 512, [0; 8], &[], &[]);
+    let write = kernel.submit(0x02, 3, [0; 8], &[1, 2, 3], &[]);
+    assert_eq!(kernel.answer(false).seqnum, write);
+    let answer = kernel.answer(true);
+    assert_eq!((answer.seqnum, answer.data), (read, vec![1, 2, 3]));
+    // Four are kept; the fifth goes when the first is read. The other pairs do not mind.
+    let writes: Vec<u32> = (1..=5)
+        .map(|n| kernel.submit(0x03, 1, [0; 8], &[n], &[]))
+        .collect();
+    for write in &writes[..4] {
+        assert_eq!(kernel.answer(false).seqnum, *write);
+    }
+    let other = kernel.submit(0x01, 1, [0; 8], &[9], &[]);
+    assert_eq!(kernel.answer(false).seqnum, other);
+    let read = kernel.submit(0x83, 512, [0; 8], &[], &[]);
+    let answer = kernel.answer(true);
+    assert_eq!((answer.seqnum, answer.data), (read, vec![1]));
+    assert_eq!(kernel.answer(false).seqnum, writes[4]);
+}
+
+#[test]
 fn a_halted_endpoint_stalls_until_it_is_cleared() {
     let mut kernel = Kernel::new(device("zero", &[]));
     kernel.configure(0, 0);
