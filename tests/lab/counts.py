@@ -27,6 +27,8 @@ class Counts:
     flood_s: int
     lying_responses: int
     lying_connections: int
+    storm_pairs: int
+    old_rounds: int
 
 
 # make check-long
@@ -53,6 +55,8 @@ LONG = Counts(
     flood_s=60,
     lying_responses=70_000,
     lying_connections=350,
+    storm_pairs=10_000,
+    old_rounds=256,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -77,6 +81,8 @@ WATCHED = Counts(
     flood_s=10,
     lying_responses=300,
     lying_connections=6,
+    storm_pairs=300,
+    old_rounds=8,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -101,4 +107,6 @@ SHORT = Counts(
     flood_s=12,
     lying_responses=1000,
     lying_connections=20,
+    storm_pairs=2000,
+    old_rounds=64,
 )

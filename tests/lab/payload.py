@@ -45,11 +45,11 @@ def _usbsim() -> Path:
     return paths.TOP / "target/release/usbsim"
 
 
-def _rogue() -> Path:
-    """The hostile frontend and backend; linked statically, because a guest's root has few libraries."""
+def _for_guests(package: str) -> Path:
+    """A program of ours; linked statically, because a guest's root has few libraries."""
     static = ["--", "-C", "target-feature=+crt-static"]
-    subprocess.run(["cargo", "rustc", "--quiet", "--release", "--package", "rogue", *static], cwd=paths.TOP, check=True)
-    return paths.TOP / "target/release/rogue"
+    subprocess.run(["cargo", "rustc", "--quiet", "--release", "--package", package, *static], cwd=paths.TOP, check=True)
+    return paths.TOP / "target/release" / package
 
 
 def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -> Path:
@@ -62,7 +62,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "guest/serve")
     _copy(guest, HERE / "guest/init")
     _copy(guest / "etc", HERE / "guest/inittab")
-    _copy(guest / "usr/bin", _rogue())
+    _copy(guest / "usr/bin", _for_guests("rogue"), _for_guests("storm"))
 
     initrd = work / "initrd"
     payload = initrd / "payload"

@@ -53,15 +53,20 @@ class RogueFrontend:
             words.append(f"--device {port}:{kind}:{descriptor}")
         return " ".join(words)
 
-    def attack(self, name: str, count: int, seed: int) -> None:
-        """Runs one attack; the program itself checks that the devices work afterwards."""
-        output, status = self.start(name, count, seed).wait(180 + count / 20)
+    def start(self, name: str, count: int, seed: int) -> tuple[Job, float]:
+        """Starts one attack; the program itself checks that the devices work afterwards."""
+        job = self.guest.job(f"exec rogue --seed {seed} --count {count} {self._words()} {name}")
+        return job, 180 + count / 20
+
+    def finish(self, attack: tuple[Job, float]) -> None:
+        """Waits until it has ended, and well."""
+        job, limit = attack
+        output, status = job.wait(limit)
         print(output, end="", flush=True)
         assert status == 0, output
 
-    def start(self, name: str, count: int, seed: int) -> Job:
-        """Begins one attack."""
-        return self.guest.job(f"exec rogue --seed {seed} --count {count} {self._words()} {name}")
+    def attack(self, name: str, count: int, seed: int) -> None:
+        self.finish(self.start(name, count, seed))
 
 
 class Reader:

@@ -73,6 +73,13 @@ class Zero(Simulated):
         return {key: int(value) for key, _, value in (pair.partition("=") for pair in self.tell("sink").split())}
 
 
+class Echo(Simulated):
+    """Sends back, at endpoint N, what was written to it; tests/storm is made for it."""
+
+    kind = "echo"
+    ENDPOINTS = (0x81, 0x01, 0x82, 0x02, 0x83, 0x03)
+
+
 class Camera(Simulated):
     """A UVC camera of 160x120 pixels whose frames carry number and checksum."""
 

@@ -99,7 +99,8 @@ def test_flood_of_events(lab, guest, other, usbback, counts):
             if turn == 0:
                 rogue.give()
             rogue.wait_given()
-            flooded += read_beside(reader, rogue.start("events", FOR_EVER, 1), counts.flood_s)
+            flood, _ = rogue.start("events", FOR_EVER, 1)
+            flooded += read_beside(reader, flood, counts.flood_s)
             events += int(dom0.run(spurious))
             rogue.remove_forcibly()
         seconds = FLOODS * counts.flood_s

@@ -8,6 +8,7 @@ mod fields;
 mod grants;
 mod maker;
 mod nodes;
+mod old;
 mod producers;
 mod renegotiate;
 mod rewrite;
@@ -125,7 +126,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 12] = [
+pub(crate) const ATTACKS: [Attack; 13] = [
     attack(
         "fields",
         "requests",
@@ -196,6 +197,12 @@ pub(crate) const ATTACKS: [Attack; 12] = [
             vanish::run,
         )
     },
+    attack(
+        "old",
+        "rounds",
+        "no attack: a frontend of 2009, with ring-ref alone, reads and writes",
+        old::run,
+    ),
 ];
 
 /// An attack and its place in the table.

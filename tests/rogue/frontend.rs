@@ -14,6 +14,7 @@ use connection::Connection;
 use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use usbif::PortNumber;
 
 /// The backend's domain.
 pub(crate) const BACKEND: u16 = 0;
@@ -123,6 +124,28 @@ impl Vusb {
         self.write("event-channel", connection.channel.port())
     }
 
+    /// The same as a frontend of 2009 does it: nobody knows of a conn ring.
+    pub(crate) fn publish_old(&self, connection: &Connection) -> Result<()> {
+        self.write("ring-ref", connection.urb_page().gref())?;
+        self.write("event-channel", connection.channel.port())
+    }
+
+    /// Waits until the backend's `port-N` tells of a device on a port.
+    pub(crate) fn wait_port(&self, port: PortNumber) -> Result<()> {
+        let node = format!("{}/port-{}", self.back, port.get());
+        let start = Instant::now();
+        loop {
+            let status = self.store.read(&node)?;
+            if matches!(status.as_deref(), Some("1" | "2" | "3")) {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("port-{} is {status:?}", port.get()).into());
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Shows that rings are there; true if the backend takes them.
     pub(crate) fn offer(&self) -> Result<bool> {
         self.show(state::INITIALISED)?;
@@ -146,11 +169,20 @@ impl Vusb {
 
     /// Connects as an honest frontend does, whatever was before.
     pub(crate) fn connect(&self) -> Result<Connection> {
+        self.connect_with(Self::publish)
+    }
+
+    /// Connects as an honest frontend of 2009 does.
+    pub(crate) fn connect_old(&self) -> Result<Connection> {
+        self.connect_with(Self::publish_old)
+    }
+
+    fn connect_with(&self, publish: fn(&Self, &Connection) -> Result<()>) -> Result<Connection> {
         for _ in 0..ATTEMPTS {
             self.settle()?;
             let mut connection = self.rings()?;
             connection.offer_events()?;
-            self.publish(&connection)?;
+            publish(self, &connection)?;
             self.show(state::INITIALISING)?;
             if self.offer()? {
                 self.show(state::CONNECTED)?;

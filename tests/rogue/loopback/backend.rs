@@ -31,6 +31,8 @@ pub(super) enum Fault {
     DropsUnlinked,
     /// After the first connection that failed it takes no other.
     StaysClosed,
+    /// It wants a conn ring.
+    RefusesOld,
 }
 
 const FRONT: &str = "device/vusb/0";
@@ -62,6 +64,7 @@ pub(super) fn create(world: &World) {
     nodes.insert(format!("{FRONT}/backend"), BACK.into());
     nodes.insert(format!("{FRONT}/state"), b"1".to_vec());
     nodes.insert(format!("{BACK}/state"), b"2".to_vec());
+    nodes.insert(format!("{BACK}/port-1"), b"3".to_vec());
 }
 
 impl Backend {
@@ -163,6 +166,7 @@ impl Backend {
                 conn_ring,
                 event_channel,
             } => (urb_ring, Some(conn_ring), event_channel),
+            Dialect::Old { .. } if self.fault == Fault::RefusesOld => return None,
             Dialect::Old {
                 ring,
                 event_channel,

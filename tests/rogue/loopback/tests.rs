@@ -37,7 +37,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good backend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 12] = [
+const COUNTS: [(&str, u64); 13] = [
     ("fields", 600),
     ("rewrite", 300),
     ("grants", 200),
@@ -50,6 +50,7 @@ const COUNTS: [(&str, u64); 12] = [
     ("renegotiate", 10),
     ("storms", 20),
     ("vanish", 5),
+    ("old", 40),
 ];
 
 #[test]
@@ -93,6 +94,16 @@ fn a_wrong_byte_is_found() {
         Fault::Garbles,
         "does not hold what was written",
     );
+}
+
+#[test]
+fn a_wrong_byte_is_found_without_a_conn_ring() {
+    found("old", 1, Fault::Garbles, "does not hold what was written");
+}
+
+#[test]
+fn a_backend_that_insists_on_a_conn_ring_is_found() {
+    found("old", 1, Fault::RefusesOld, "refuses an honest frontend");
 }
 
 #[test]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Counts a domain's trace events by the call chain that leads to them, and tells which are a module's.
+
+The kernel does the counting (hist triggers), so nothing is lost however many
+events there are.
+"""
+
+import re
+from dataclasses import dataclass
+
+from lab.channel import Domain, LabError
+
+TRACING = "/sys/kernel/tracing"
+KEY = "common_stacktrace"
+# Different call chains of one event; a domain that does other things at the same time has hundreds.
+SIZE = 4096
+SYMBOL = re.compile(r"^(?P<function>\S+?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>\w+)\])?$")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Events with the same call chain. Frames go from the event outwards; one of the kernel proper has module ""."""
+
+    event: str
+    hits: int
+    # What else the events were told apart by, such as a timer's function.
+    function: str
+    frames: tuple[tuple[str, str], ...]
+
+    def cause(self) -> str:
+        """The first module on the way outwards: it has called the kernel, which did this."""
+        return next((module for _, module in self.frames if module), "")
+
+    def __str__(self) -> str:
+        chain = " < ".join(f"{function}[{module}]" if module else function for function, module in self.frames)
+        return f"{self.hits} {self.event} {self.function} {chain}"
+
+
+def _frame(text: str) -> tuple[str, str]:
+    found = SYMBOL.match(text.strip())
+    return (found["function"], found["module"] or "") if found else (text.strip(), "")
+
+
+def parse(event: str, text: str) -> list[Chain]:
+    """Reads a hist file whose keys are maybe a function, and the call chain."""
+    dropped = re.search(r"^\s*Dropped: (\d+)$", text, re.MULTILINE)
+    if not dropped or dropped[1] != "0":
+        raise LabError(f"{event}: events were not counted: {text[-200:]}")
+    chains = []
+    for keys, hits in re.findall(r"^\{ (.*?)\} hitcount:\s+(\d+)", text, re.MULTILINE | re.DOTALL):
+        function, _, frames = keys.rpartition(f"{KEY}:")
+        function = re.sub(r"^function: \[[0-9a-f]+\] ", "", function).rstrip(", ")
+        chains.append(Chain(event, int(hits), function, tuple(_frame(line) for line in frames.splitlines() if line.strip())))
+    return chains
+
+
+class Watch:
+    """Counts events such as kmem/kmalloc while it is open.
+
+    `told_apart` names the events that are also told apart by their field `function`.
+    """
+
+    def __init__(self, domain: Domain, events: tuple[str, ...], told_apart: tuple[str, ...] = ()):
+        self.domain = domain
+        self._triggers = {
+            event: f"hist:keys={'function.sym,' if event in told_apart else ''}{KEY}:size={SIZE}" for event in events
+        }
+
+    def _each(self, command: str) -> None:
+        lines = [command.format(event=event, trigger=trigger) for event, trigger in self._triggers.items()]
+        self.domain.run(f"cd {TRACING}/events && " + " && ".join(lines))
+
+    def __enter__(self) -> "Watch":
+        self.domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
+        self._each("echo '{trigger}' >{event}/trigger")
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._each("echo '!{trigger}' >{event}/trigger")
+
+    def chains(self) -> list[Chain]:
+        """What has been counted so far."""
+        return [
+            chain for event in self._triggers for chain in parse(event, self.domain.run(f"cat {TRACING}/events/{event}/hist"))
+        ]
