@@ -76,3 +76,4 @@ def test_each_comes_back_once(guest, vusb, echoes, counts, record_property):
     record_property("late", int(total["late"]))
     record_property("ring_full", front["ring_full"])
     record_property("seconds", time["raged"])
+    record_property("slowest unlink, ms", int(time["slowest_ms"]))

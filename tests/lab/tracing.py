@@ -14,6 +14,7 @@ TRACING = "/sys/kernel/tracing"
 KEY = "common_stacktrace"
 # Different call chains of one event; a domain that does other things at the same time has hundreds.
 SIZE = 4096
+INTERRUPTS = ("asm_", "handle_softirqs", "__do_softirq")
 SYMBOL = re.compile(r"^(?P<function>\S+?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>\w+)\])?$")
 
 
@@ -29,7 +30,12 @@ class Chain:
 
     def cause(self) -> str:
         """The first module on the way outwards: it has called the kernel, which did this."""
-        return next((module for _, module in self.frames if module), "")
+        for function, module in self.frames:
+            if module:
+                return module
+            if function.startswith(INTERRUPTS):
+                break  # What was interrupted is no cause.
+        return ""
 
     def __str__(self) -> str:
         chain = " < ".join(f"{function}[{module}]" if module else function for function, module in self.frames)

@@ -87,9 +87,10 @@ fn run(options: &Options) -> Result<()> {
         report(&target.settle()?);
     }
     println!(
-        "raged={:.1} settled={:.1}",
+        "raged={:.1} settled={:.1} slowest_ms={}",
         raged.as_secs_f32(),
-        (start.elapsed() - raged).as_secs_f32()
+        (start.elapsed() - raged).as_secs_f32(),
+        targets.iter().map(Target::slowest).max().unwrap_or(0)
     );
     Ok(())
 }

@@ -8,9 +8,10 @@ use crate::message;
 use crate::usbfs::{Handle, Kind, Urb, Usbfs};
 use crate::Result;
 use fastrand::Rng;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// URBs that a thread has out before it takes one back.
 const WINDOW: usize = 8;
@@ -25,6 +26,8 @@ const GET_DESCRIPTOR: [u8; 8] = [0x80, 6, 0, 1, 0, 0, 18, 0];
 pub(crate) struct Target {
     usbfs: Usbfs,
     ledger: Mutex<Ledger>,
+    /// The longest time that taking a URB back has taken, in milliseconds.
+    slowest: AtomicU64,
 }
 
 impl Target {
@@ -34,7 +37,12 @@ impl Target {
         Ok(Self {
             usbfs,
             ledger: Mutex::new(Ledger::new(descriptor)),
+            slowest: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn slowest(&self) -> u64 {
+        self.slowest.load(Ordering::Relaxed)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -73,7 +81,10 @@ impl Target {
                 let (number, handle) = out.swap_remove(random.usize(..out.len()));
                 self.ledger().takes_back(number);
                 // It may have come back by itself, and have been reaped.
+                let start = Instant::now();
                 self.usbfs.discard(handle)?;
+                self.slowest
+                    .fetch_max(start.elapsed().as_millis() as u64, Ordering::Relaxed);
             }
             if random.u8(..3) == 0 {
                 sleep(Duration::from_micros(random.u64(..PAUSE)));
