@@ -276,7 +276,7 @@ impl HostController for Controller {
         if let Err(reason) = state::pump(locked) {
             self.halt(locked, reason);
         }
-        if locked.scheduler.is_waiting() {
+        if locked.scheduler.is_full() {
             locked.statistics.waited();
         }
         Ok(())

@@ -23,8 +23,8 @@ pub struct Statistics {
     pub bytes_in: u64,
     /// Bytes that devices were sent.
     pub bytes_out: u64,
-    /// Times that one had to wait, or took the last place, because all requests of
-    /// the ring were in use.
+    /// Times that one was taken while the ring had no entry left for a URB, or
+    /// took the last place.
     pub ring_full: u64,
     /// Events with nothing to do.
     pub spurious_events: u64,

@@ -15,6 +15,7 @@ from lab.simulated import Echo
 # A discard holds its device's lock in the guest: with several devices several go on at once.
 DEVICES = 3
 THREADS = 2
+RING = 16
 
 
 def pairs_of(line: str) -> dict[str, float]:
@@ -54,7 +55,7 @@ def test_each_comes_back_once(guest, vusb, echoes, counts, record_property):
     assert urbs > counts.storm_pairs
     # A storm in which all came too late, or all in time, would show little.
     assert total["cancelled"] > urbs / 10 and total["completed"] > urbs / 10, total
-    assert all(device["most"] > 4 for device in devices), "more URBs were out than a queue takes at once"
+    assert total["most"] > RING, "never more URBs than the ring has places"
 
     front, back = grown(before, halves(vusb))
     assert front["submitted"] == urbs

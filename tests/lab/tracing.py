@@ -24,8 +24,6 @@ class Chain:
 
     event: str
     hits: int
-    # What else the events were told apart by, such as a timer's function.
-    function: str
     frames: tuple[tuple[str, str], ...]
 
     def cause(self) -> str:
@@ -39,7 +37,7 @@ class Chain:
 
     def __str__(self) -> str:
         chain = " < ".join(f"{function}[{module}]" if module else function for function, module in self.frames)
-        return f"{self.hits} {self.event} {self.function} {chain}"
+        return f"{self.hits} {self.event}: {chain}"
 
 
 def _frame(text: str) -> tuple[str, str]:
@@ -48,44 +46,35 @@ def _frame(text: str) -> tuple[str, str]:
 
 
 def parse(event: str, text: str) -> list[Chain]:
-    """Reads a hist file whose keys are maybe a function, and the call chain."""
+    """Reads a hist file whose key is the call chain."""
     dropped = re.search(r"^\s*Dropped: (\d+)$", text, re.MULTILINE)
     if not dropped or dropped[1] != "0":
         raise LabError(f"{event}: events were not counted: {text[-200:]}")
-    chains = []
-    for keys, hits in re.findall(r"^\{ (.*?)\} hitcount:\s+(\d+)", text, re.MULTILINE | re.DOTALL):
-        function, _, frames = keys.rpartition(f"{KEY}:")
-        function = re.sub(r"^function: \[[0-9a-f]+\] ", "", function).rstrip(", ")
-        chains.append(Chain(event, int(hits), function, tuple(_frame(line) for line in frames.splitlines() if line.strip())))
-    return chains
+    found = re.findall(rf"^\{{ {KEY}:\s*(.*?)\}} hitcount:\s+(\d+)", text, re.MULTILINE | re.DOTALL)
+    return [Chain(event, int(hits), tuple(_frame(line) for line in frames.splitlines() if line.strip())) for frames, hits in found]
 
 
 class Watch:
-    """Counts events such as kmem/kmalloc while it is open.
+    """Counts events such as kmem/kmalloc while it is open."""
 
-    `told_apart` names the events that are also told apart by their field `function`.
-    """
-
-    def __init__(self, domain: Domain, events: tuple[str, ...], told_apart: tuple[str, ...] = ()):
+    def __init__(self, domain: Domain, *events: str):
         self.domain = domain
-        self._triggers = {
-            event: f"hist:keys={'function.sym,' if event in told_apart else ''}{KEY}:size={SIZE}" for event in events
-        }
+        self._events = events
 
-    def _each(self, command: str) -> None:
-        lines = [command.format(event=event, trigger=trigger) for event, trigger in self._triggers.items()]
+    def _each(self, change: str) -> None:
+        lines = [f"echo '{change}hist:keys={KEY}:size={SIZE}' >{event}/trigger" for event in self._events]
         self.domain.run(f"cd {TRACING}/events && " + " && ".join(lines))
 
     def __enter__(self) -> "Watch":
         self.domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
-        self._each("echo '{trigger}' >{event}/trigger")
+        self._each("")
         return self
 
     def __exit__(self, *_exc) -> None:
-        self._each("echo '!{trigger}' >{event}/trigger")
+        self._each("!")
 
     def chains(self) -> list[Chain]:
         """What has been counted so far."""
         return [
-            chain for event in self._triggers for chain in parse(event, self.domain.run(f"cat {TRACING}/events/{event}/hist"))
+            chain for event in self._events for chain in parse(event, self.domain.run(f"cat {TRACING}/events/{event}/hist"))
         ]

@@ -14,12 +14,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// URBs that a thread has out before it takes one back.
-const WINDOW: usize = 8;
+const WINDOW: usize = 16;
 /// Longest message and what is read: two pages, in whole packets.
 const LONGEST: usize = 8192;
 /// Longest wait for a URB that nothing hinders from coming back.
 const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: u64 = 3000;
+/// Longest pause of a thread, in microseconds.
+const PAUSE: u64 = 2000;
 const GET_DESCRIPTOR: [u8; 8] = [0x80, 6, 0, 1, 0, 0, 18, 0];
 
 /// A device and its account.
@@ -86,7 +87,7 @@ impl Target {
                 self.slowest
                     .fetch_max(start.elapsed().as_millis() as u64, Ordering::Relaxed);
             }
-            if random.u8(..3) == 0 {
+            if random.u8(..8) == 0 {
                 sleep(Duration::from_micros(random.u64(..PAUSE)));
             }
             self.reap()?;

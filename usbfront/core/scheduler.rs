@@ -145,17 +145,16 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
 
     /// A piece of the endpoint's first waiting job, if it may go out.
     fn piece_of(&mut self, index: u32) -> Option<Piece> {
-        let endpoint = self.endpoints.get(index).filter(|e| e.hold == Hold::Free)?;
-        let job = endpoint.waiting.first()?;
-        let transfer = self.jobs.get(job)?.transfer;
-        let (offset, limit) = transfer.next_piece()?;
-        if endpoint.in_flight > 0 && self.has_in_flight(index, Transfer::is_strict) {
+        let Ready {
+            job,
+            transfer,
+            offset,
+            limit,
+            reserve,
+        } = self.ready(index)?;
+        if self.slots.free() <= reserve {
             return None;
         }
-        if self.slots.free() <= reserve(transfer.shape(), endpoint.in_flight)? {
-            return None;
-        }
-        let job = JobId(job);
         let (slot, id) = self.slots.take(Flight::Piece {
             job,
             offset,
@@ -170,6 +169,24 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
             offset,
             limit,
             transfer,
+        })
+    }
+
+    /// The endpoint's next piece, if it waits for nothing but an entry of the ring.
+    fn ready(&self, index: u32) -> Option<Ready> {
+        let endpoint = self.endpoints.get(index).filter(|e| e.hold == Hold::Free)?;
+        let job = endpoint.waiting.first()?;
+        let transfer = self.jobs.get(job)?.transfer;
+        let (offset, limit) = transfer.next_piece()?;
+        if endpoint.in_flight > 0 && self.has_in_flight(index, Transfer::is_strict) {
+            return None;
+        }
+        Some(Ready {
+            job: JobId(job),
+            transfer,
+            offset,
+            limit,
+            reserve: reserve(transfer.shape(), endpoint.in_flight)?,
         })
     }
 
@@ -340,9 +357,32 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         self.slots.unlinking()
     }
 
-    /// Whether some URB has to wait.
+    /// Whether some URB waits, for whatever reason.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         !self.turn.is_empty() || !self.unlink.is_empty()
     }
+
+    /// After all that may go has been sent: whether some URB waits because the
+    /// ring has no entry for it, rather than for an answer or a completion.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let mut at = self.turn.first();
+        while let Some(index) = at {
+            if self.ready(index).is_some() {
+                return true;
+            }
+            at = self.endpoints.after(index);
+        }
+        !self.unlink.is_empty()
+    }
+}
+
+/// A piece that may go out as soon as more than `reserve` entries are free.
+struct Ready {
+    job: JobId,
+    transfer: Transfer,
+    offset: u32,
+    limit: u32,
+    reserve: u8,
 }

@@ -27,6 +27,7 @@ mod pvusb_scheduler {
                 .unwrap();
         }
         assert_eq!(send(&mut tested).len(), 11);
+        assert!(tested.is_full());
         // Control transfers still go out, a few at a time.
         let control = tested.add_endpoint().unwrap();
         let setup = Transfer::new(Shape::Control, Direction::In, 18, 64);
@@ -64,6 +65,7 @@ mod pvusb_scheduler {
         assert!(tested.cancel(jobs[4]).is_none());
         // All slots are taken.
         assert!(tested.next_work().is_none());
+        assert!(tested.is_full());
         assert_eq!(
             tested.answer(&Response::plain(id, Status::Ok)),
             Ok(Answer::Unlinked)
@@ -109,6 +111,8 @@ mod pvusb_scheduler {
         }
         let sent = send(&mut tested);
         assert_eq!(sent.len(), 4);
+        // They wait for their like, not for the ring.
+        assert!(tested.is_waiting() && !tested.is_full());
         assert!(!tested.is_releasable());
         assert!(answer(&mut tested, sent[0].1, 0, Status::Stall).is_some());
         assert!(send(&mut tested).is_empty());
