@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// URBs that a thread has out before it takes one back.
 const WINDOW: usize = 16;
+/// So many URBs of a thread, about, are reads or writes for the most part.
+const MOOD: usize = 64;
 /// Longest message and what is read: two pages, in whole packets.
 const LONGEST: usize = 8192;
 /// Longest wait for a URB that nothing hinders from coming back.
@@ -74,10 +76,14 @@ impl Target {
     /// a random moment, too late or not.
     pub(crate) fn rage(&self, mut pairs: usize, mut random: Rng) -> Result<()> {
         let mut out: Vec<(usize, Handle)> = Vec::new();
+        let mut reading = random.bool();
         while pairs > 0 || !out.is_empty() {
             if pairs > 0 && (out.is_empty() || out.len() < WINDOW && random.u8(..4) > 0) {
-                out.push(self.submit(any(&mut random))?);
+                out.push(self.submit(any(&mut random, reading))?);
                 pairs -= 1;
+                if random.usize(..MOOD) == 0 {
+                    reading = !reading;
+                }
             } else {
                 let (number, handle) = out.swap_remove(random.usize(..out.len()));
                 self.ledger().takes_back(number);
@@ -139,20 +145,21 @@ impl Target {
     }
 }
 
-/// Something to do.
-fn any(random: &mut Rng) -> Task {
+/// Something to do; reads for the most part, or writes, so that they wait for
+/// what does not come.
+fn any(random: &mut Rng, reading: bool) -> Task {
     let pair = random.usize(..PAIRS);
     match random.u8(..20) {
-        0..9 => Task::Read {
+        0..2 => Task::Descriptor,
+        share if (share < 16) == reading => Task::Read {
             pair,
             room: LONGEST,
             short_not_ok: random.u8(..4) == 0,
         },
-        9..18 => Task::Write {
+        _ => Task::Write {
             pair,
             length: random.usize(message::SHORTEST..=LONGEST),
         },
-        _ => Task::Descriptor,
     }
 }
 
