@@ -178,7 +178,7 @@ impl Device {
         self.state() != bindings::usb_device_state_USB_STATE_NOTATTACHED
     }
 
-    /// True while it is suspended: by a system suspend, as long as we claim it.
+    /// True while it is suspended, by itself or with the whole host.
     pub fn is_suspended(&self) -> bool {
         self.state() == bindings::usb_device_state_USB_STATE_SUSPENDED
     }

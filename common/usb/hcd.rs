@@ -60,6 +60,11 @@ pub trait HostController: Send + Sync + Sized + 'static {
     /// The lock.
     fn state(&self) -> &SpinLockIrq<Self::State>;
 
+    /// Whether it tells the core of devices that wake up by themselves. Constant.
+    fn wakes(&self) -> bool {
+        false
+    }
+
     /// Takes a URB over, to be given back later. The URB is linked to its
     /// endpoint. Atomic context.
     ///
@@ -235,6 +240,7 @@ impl<T: HostController> Hcd<T> {
             raw,
             controller: controller.clone(),
         };
+        let wakes = controller.wakes();
         let hcd = raw.as_ptr();
         // SAFETY: The structure is new and only known here. The private data
         // has room for a pointer; it is a count of the `Arc`, which is dropped
@@ -246,8 +252,7 @@ impl<T: HostController> Hcd<T> {
             hcd_table::set_controller(hcd, controller);
             // Lists are taken as they come.
             (*hcd).self_.sg_tablesize = u32::MAX;
-            // No message of the interface says that a device wants to wake up.
-            (*hcd).set_cant_recv_wakeups(1);
+            (*hcd).set_cant_recv_wakeups(u32::from(!wakes));
             // Class drivers allocate their buffers through this device.
             to_result(bindings::pvusb_helper_dma_set_masks(parent))?;
         }

@@ -106,6 +106,8 @@ impl<T: HostController> Table<T> {
     }
 
     extern "C" fn reset(hcd: Raw) -> Int {
+        // SAFETY: We are in a callback.
+        let wakes = unsafe { Self::driver(hcd) }.wakes();
         // SAFETY: The core calls this once, before anyone else knows the
         // structure and its root hub.
         unsafe {
@@ -114,7 +116,7 @@ impl<T: HostController> Table<T> {
             // driver that looks like a translator in the root hub.
             (*hcd).set_has_tt(u32::from(usb20));
             let root_hub = (*hcd).self_.root_hub;
-            bindings::device_set_wakeup_capable(&raw mut (*root_hub).dev, false);
+            bindings::device_set_wakeup_capable(&raw mut (*root_hub).dev, wakes);
         }
         0
     }

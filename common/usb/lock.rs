@@ -23,7 +23,8 @@ use crate::{
         Direction,
         TransferType, //
     },
-    interface::Interface, //
+    interface::Interface,
+    power::Awake, //
 };
 use core::{
     marker::PhantomData,
@@ -270,9 +271,11 @@ impl<'a> LockedDevice<'a> {
     /// # Errors
     ///
     /// `ENODEV`: unplugged, or it came back as something else: usbcore will disconnect
-    /// it and enumerate anew. `EHOSTUNREACH`: suspended. `EINPROGRESS`: a reset runs.
+    /// it and enumerate anew. `EHOSTUNREACH`: suspended with the whole host.
+    /// `EINPROGRESS`: a reset runs.
     pub fn reset(&mut self) -> Result {
         self.check_attached()?;
+        let _awake = Awake::new(self)?;
         if self.is_suspended() {
             // As usb_lock_device_for_reset() has it.
             return Err(EHOSTUNREACH);
@@ -283,8 +286,8 @@ impl<'a> LockedDevice<'a> {
 
     /// Binds our driver to an interface without a probe, whoever owns the port.
     ///
-    /// The driver data of the interface stays NULL. A claimed interface keeps the
-    /// device from being suspended at runtime, as `supports_autosuspend` is off.
+    /// The driver data of the interface stays NULL. A claimed interface does not keep the
+    /// device from being suspended at runtime; [`crate::power::Power`] does.
     ///
     /// # Errors
     ///
@@ -294,8 +297,7 @@ impl<'a> LockedDevice<'a> {
     pub fn claim_interface(&mut self, driver: &DriverHandle, number: u8) -> Result {
         self.check_attached()?;
         let interface = self.interface(number).ok_or(ENOENT)?;
-        // An interface is marked active under an active parent only, so the device must
-        // be awake now; from then on the active interface keeps it awake.
+        // An interface is bound while its device is awake, as by a probe.
         let _awake = Awake::new(self)?;
         driver.if_registered(|raw| {
             // SAFETY: the driver is registered and stays so during the call, the device
@@ -325,40 +327,6 @@ impl<'a> LockedDevice<'a> {
         } else {
             Err(ENODEV)
         }
-    }
-}
-
-/// Keeps a device from being suspended at runtime.
-struct Awake<'a>(&'a Device);
-
-impl<'a> Awake<'a> {
-    fn new(device: &'a Device) -> Result<Self> {
-        // SAFETY: a valid device; this may sleep and wake it. The guard made first
-        // undoes the count, which is taken also on failure.
-        let (result, awake) = unsafe {
-            let dev = &raw mut (*device.as_raw()).dev;
-            (
-                bindings::__pm_runtime_resume(dev, bindings::RPM_GET_PUT as i32),
-                Awake(device),
-            )
-        };
-        // 1: it was awake.
-        if result < 0 {
-            return Err(Error::from_errno(result));
-        }
-        Ok(awake)
-    }
-}
-
-impl Drop for Awake<'_> {
-    fn drop(&mut self) {
-        // SAFETY: a valid device whose count we raised.
-        unsafe {
-            bindings::__pm_runtime_suspend(
-                &raw mut (*self.0.as_raw()).dev,
-                (bindings::RPM_GET_PUT | bindings::RPM_AUTO) as i32,
-            )
-        };
     }
 }
 

@@ -18,8 +18,12 @@ use kernel::{
 /// One device that URBs are sent to, until it is closed.
 pub struct Target {
     device: ARef<Device>,
-    open: Atomic<bool>,
+    state: Atomic<u32>,
 }
+
+const OPEN: u32 = 0;
+const CLOSED: u32 = 1;
+const ENDED: u32 = 2;
 
 impl Target {
     /// An open target.
@@ -27,7 +31,7 @@ impl Target {
         Ok(Arc::new(
             Self {
                 device: device.into(),
-                open: Atomic::new(true),
+                state: Atomic::new(OPEN),
             },
             GFP_KERNEL,
         )?)
@@ -44,16 +48,21 @@ impl Target {
     pub fn close(&self) {
         // Ordered by the gate of each URB: a submitter that had it before the killer is
         // killed, one that has it after sees this store.
-        self.open.store(false, Relaxed);
+        let _ = self.state.cmpxchg(OPEN, CLOSED, Relaxed);
     }
 
-    /// Undoes [`Self::close`], after a reset or a resume.
+    /// Closes it for good.
+    pub fn end(&self) {
+        self.state.store(ENDED, Relaxed);
+    }
+
+    /// Undoes [`Self::close`], after a reset or a resume, unless it has ended.
     pub fn reopen(&self) {
-        self.open.store(true, Relaxed);
+        let _ = self.state.cmpxchg(CLOSED, OPEN, Relaxed);
     }
 
     /// Whether submissions are let through.
     pub fn is_open(&self) -> bool {
-        self.open.load(Relaxed)
+        self.state.load(Relaxed) == OPEN
     }
 }

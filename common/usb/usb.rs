@@ -20,6 +20,7 @@ pub mod notify;
 mod peer;
 pub mod port;
 mod port_name;
+pub mod power;
 pub mod urb;
 pub mod urb_buffer;
 mod urb_handle;
