@@ -10,6 +10,8 @@ use kernel::sync::{
     Arc,
 };
 use usb::device::Device;
+use usb::lock::LockedDevice;
+use usb::power::Power;
 use usb::urb::Target;
 use usbif::{PortNumber, Speed};
 
@@ -26,6 +28,8 @@ pub(crate) struct Attachment {
     pub(crate) place: Arc<Place>,
     /// Higher than that of each made before.
     pub(crate) serial: u64,
+    /// Keeps the device awake, but for what the guest suspends.
+    power: Power,
     /// Some frontend has seen it: it is not as the host has set it up.
     used: AtomicFlag,
 }
@@ -40,6 +44,7 @@ impl Attachment {
         used: bool,
     ) -> Result<Arc<Self>> {
         let target = Target::new(device)?;
+        let power = Power::new(device)?;
         Ok(Arc::new(
             Self {
                 vusb,
@@ -48,6 +53,7 @@ impl Attachment {
                 target,
                 place,
                 serial: LATEST.fetch_add(1, Relaxed),
+                power,
                 used: AtomicFlag::new(used),
             },
             GFP_KERNEL,
@@ -71,9 +77,35 @@ impl Attachment {
         self.target.reopen();
     }
 
+    /// Suspends the device, as its guest wants.
+    pub(crate) fn sleep(&self, device: &mut LockedDevice<'_>, wakeup: bool) -> Result {
+        self.power.sleep(device, wakeup)
+    }
+
+    /// Wakes it, if it sleeps.
+    pub(crate) fn wake(&self) -> Result {
+        self.power.wake()
+    }
+
+    /// Whether it is not to be asleep.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.power.is_awake()
+    }
+
+    /// The device has been resumed, by itself or by somebody: from the USB core's
+    /// callback. Requests go through again, and the guest hears of it.
+    pub(crate) fn woken(&self) {
+        self.resume();
+        if self.power.woken() {
+            self.vusb.look_again();
+        }
+    }
+
     /// Takes the device off the port, for good.
     pub(crate) fn withdraw(&self) {
         self.vusb.detach(self);
+        self.target.end();
         self.quiesce();
+        self.power.end();
     }
 }

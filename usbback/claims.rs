@@ -5,7 +5,8 @@
 //! Interfaces come to us in two ways: we claim them on a port that we own
 //! (`place.rs`), or the toolstack writes their names to `bind`. The toolstack
 //! writes `port/N` first, but its watch may not have fired yet; so a bind looks
-//! into XenStore itself. Everything here runs with the device lock held.
+//! into XenStore itself. Binding and resets come with the device lock held; of a
+//! suspended device that wakes up, `resume` is the only news.
 
 use crate::backend::Backend;
 use crate::place::{host_speed, Place};
@@ -78,10 +79,10 @@ impl InterfaceDriver for Claims {
     }
 
     fn resume(&self, device: &Device, _interface: &Interface) -> Result {
-        self.with_attachment(device, |attached| attached.resume())
+        self.with_attachment(device, |attached| attached.woken())
     }
 
     fn reset_resume(&self, device: &Device, _interface: &Interface) -> Result {
-        self.with_attachment(device, |attached| attached.resume())
+        self.with_attachment(device, |attached| attached.woken())
     }
 }

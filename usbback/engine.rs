@@ -9,6 +9,8 @@
 //! Where a request is: at a device (its URB flies), or waiting on its port behind
 //! an operation of the USB core, or itself such an operation at the port's place.
 
+mod ports;
+
 use crate::announce::Announcer;
 use crate::attachment::Attachment;
 use crate::connection::{Connection, Doorbell};
@@ -19,10 +21,8 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use ring::{BackRing, Corrupt};
 use usb::urb::{Ticket, Urb};
-use usbback_core::{refused, Back, Ended, Index, Port, Slots, Verdict, SLOTS};
-use usbif::{
-    Direction, PortNumber, Request, Response, Speed, Statistics, Status, Submit, URB_ENTRY,
-};
+use usbback_core::{refused, Back, Index, Port, Slots, Verdict, SLOTS};
+use usbif::{Direction, PortNumber, Request, Response, Statistics, Status, Submit, URB_ENTRY};
 use xen::evtchn::EventChannel;
 use xen::ring_page::MappedRing;
 use xen::DomId;
@@ -153,42 +153,6 @@ impl Engine {
         self.ports.get_mut(port.index())
     }
 
-    /// Follows what was attached and detached meanwhile.
-    fn look_at_ports(&mut self, connection: &Arc<Connection>) {
-        // Bits of slots whose requests lost their device while they waited.
-        let mut lost = 0u16;
-        let ports = &mut self.ports;
-        let events = &mut self.announcer.events;
-        connection.vusb.look_at_ports(|index, now| {
-            let (Some(port), Some(events)) = (ports.get_mut(index), events.get_mut(index)) else {
-                return;
-            };
-            let same = match (port.device(), now) {
-                (None, None) => true,
-                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                _ => false,
-            };
-            if same {
-                return;
-            }
-            for slot in port.detach() {
-                lost |= 1u16.wrapping_shl(slot.get() as u32);
-            }
-            match now {
-                None => events.set(Speed::None),
-                Some(new) => {
-                    events.set(new.speed);
-                    *port = Port::attach(new.clone(), new.use_it());
-                }
-            }
-        });
-        for slot in (0..SLOTS).filter_map(Index::new) {
-            if lost & 1u16.wrapping_shl(slot.get() as u32) != 0 {
-                self.end(slot, Status::NoDevice);
-            }
-        }
-    }
-
     /// Takes a request.
     fn request(&mut self, connection: &Arc<Connection>, entry: &[u8; URB_ENTRY]) {
         match Request::parse(entry) {
@@ -201,6 +165,7 @@ impl Engine {
                 self.answer(&Response::plain(id, Status::Ok));
             }
             Ok(Request::Submit(submit)) => self.accept(connection, &submit),
+            Ok(Request::Suspend { id, port }) => self.suspend(connection, id, port),
             Ok(Request::Indirect(indirect)) => match self.copier.complete(&indirect) {
                 Ok(submit) => self.accept(connection, &submit),
                 Err(Unfit(reason)) => {
@@ -211,22 +176,27 @@ impl Engine {
         }
     }
 
-    fn accept(&mut self, connection: &Arc<Connection>, submit: &Submit) {
-        let flight = Flight {
-            port: submit.port,
-            stage: Stage::Waiting,
-        };
-        let Ok(slot) = self.slots.insert(submit.id, flight) else {
-            self.answer(&Response::plain(submit.id, Status::Invalid));
-            return;
+    /// Gives a request a slot. None: it is answered, for its id is in use.
+    fn take(&mut self, id: u16, port: PortNumber, submit: Option<&Submit>) -> Option<Index> {
+        let stage = Stage::Waiting;
+        let Ok(slot) = self.slots.insert(id, Flight { port, stage }) else {
+            self.answer(&Response::plain(id, Status::Invalid));
+            return None;
         };
         if let Some(place) = self.submits.get_mut(slot.get()) {
-            *place = Some(*submit);
+            *place = submit.copied();
         }
         self.statistics.took();
         if self.slots.used().count() == SLOTS {
             self.statistics.waited();
         }
+        Some(slot)
+    }
+
+    fn accept(&mut self, connection: &Arc<Connection>, submit: &Submit) {
+        let Some(slot) = self.take(submit.id, submit.port, Some(submit)) else {
+            return;
+        };
         let verdict = match self.port(submit.port) {
             None => Some(Verdict::Answer(slot, Status::NoDevice)),
             Some(port) => port.request(slot, submit),
@@ -343,24 +313,6 @@ impl Engine {
         if let (Some((id, flight)), Some(response)) = (ended, response) {
             self.answer(&Response { id, ..response });
             self.go_on(connection, flight.port);
-        }
-    }
-
-    /// An operation has ended: its port goes on.
-    fn finished(&mut self, connection: &Arc<Connection>, finished: Ended<Arc<Attachment>>) {
-        if let Some(slot) = finished.slot {
-            self.end(slot, finished.status);
-        }
-        let number = finished.device.port;
-        let Some(port) = self.port(number) else {
-            return;
-        };
-        let current = port
-            .device()
-            .is_some_and(|device| Arc::ptr_eq(device, &finished.device));
-        if current {
-            port.done();
-            self.go_on(connection, number);
         }
     }
 

@@ -68,7 +68,12 @@ impl Place {
         if !same(device, pending.attachment.target.device()) || !device.is_attached() {
             return Err(ENODEV);
         }
+        if let Operation::Suspend { wakeup } = pending.operation {
+            return pending.attachment.sleep(device, wakeup);
+        }
+        pending.attachment.wake()?;
         match pending.operation {
+            Operation::Suspend { .. } | Operation::Resume => Ok(()),
             Operation::Reset => {
                 // Without a configuration there is no `pre_reset`.
                 pending.attachment.quiesce();

@@ -16,7 +16,7 @@
 //! | `attachment.rs` | a device on a port of a vusb |
 //! | `announce.rs` | telling the guest (conn ring) and everybody (`port-N`) |
 //! | `connection.rs` | a frontend's rings, from connect to disconnect |
-//! | `engine.rs` | the data worker: requests in, responses out |
+//! | `engine.rs`, `engine/` | the data worker: requests in, responses out |
 //! | `transfer.rs` | one request's data, by grant copy, and its URB |
 //!
 //! # Lock order

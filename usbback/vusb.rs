@@ -81,7 +81,7 @@ struct Link {
     /// No more attachments.
     gone: bool,
     attached: [Option<Arc<Attachment>>; PORTS],
-    /// They have changed since a connection has looked.
+    /// They have changed since a connection has looked, or one has woken up.
     changed: bool,
     connection: Option<Arc<Connection>>,
 }
@@ -115,7 +115,8 @@ impl Vusb {
         }
         // What a frontend of ours may send.
         while_alive(dev, |store| {
-            store.write_number(nodename, c"feature-indirect-segments", MAX_INDIRECT as u32)
+            store.write_number(nodename, c"feature-indirect-segments", MAX_INDIRECT as u32)?;
+            store.write_number(nodename, c"feature-port-suspend", 1)
         })?;
         let version = Version::new(version.unwrap_or(2)).ok_or(EINVAL)?;
         let name = CString::try_from_fmt(fmt!("vusb-{domid}.{id}"))?;
@@ -280,7 +281,7 @@ impl Vusb {
             core::mem::replace(&mut link.attached, [const { None }; PORTS])
         };
         for attached in attached.into_iter().flatten() {
-            attached.target.close();
+            attached.target.end();
         }
         {
             let mut control = self.control.lock();

@@ -17,8 +17,8 @@
 //! What is chosen for `struct usb_driver`, and why:
 //! - a wildcard id: `driver_info` alone makes `usb_match_id()` accept everything; no
 //!   MODULE_DEVICE_TABLE, so no hotplug event loads us; `no_dynamic_id`.
-//! - `supports_autosuspend` off: a bound interface keeps its device awake. The guest
-//!   decides about power, not the host.
+//! - `supports_autosuspend`: a bound interface does not keep its device awake. The guest
+//!   decides about that, through [`crate::power::Power`].
 //! - `soft_unbind` off: usbcore gives back all URBs of the interface's endpoints
 //!   before `disconnect`. Those of endpoint 0 are the driver's to kill.
 //! - `dev_groups` empty: a claim would not add them, an unbind would remove them.
@@ -86,13 +86,13 @@ pub trait InterfaceDriver: Send + Sync + Sized + 'static {
     /// The reset is over, whether it worked or not. An error unbinds the interface.
     fn post_reset(&self, device: &LockedDevice<'_>, interface: &Interface) -> Result;
 
-    /// The host suspends (never a runtime suspend). No URB may be in flight afterwards.
+    /// The host suspends, or the device alone. No URB may be in flight afterwards.
     fn suspend(&self, device: &Device, interface: &Interface) -> Result;
 
-    /// The host resumed, and the device kept its state.
+    /// The host resumed, or the device alone, and it kept its state.
     fn resume(&self, device: &Device, interface: &Interface) -> Result;
 
-    /// The host resumed, and the device was reset on the way.
+    /// Likewise, and the device was reset on the way.
     fn reset_resume(&self, device: &Device, interface: &Interface) -> Result;
 }
 
@@ -260,6 +260,7 @@ impl<T: InterfaceDriver> Registration<T> {
             (*raw).reset_resume = Some(reset_resume::<T>);
             (*raw).id_table = (&raw const IDS).cast();
             (*raw).set_no_dynamic_id(1);
+            (*raw).set_supports_autosuspend(1);
             (*raw).driver.groups = files.groups();
         }
         // SAFETY: complete now, and pinned in the `Arc` that the result keeps.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Connection events: a port's device has come, or gone.
+//! Connection events: a port's device has come, or gone; or, said again of the one
+//! that is there, it wakes up (see [`Request::Suspend`](crate::Request::Suspend)).
 
 use crate::bytes::{put, u16_at};
 use crate::{PortNumber, Refused, CONN_ENTRY};

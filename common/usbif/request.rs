@@ -35,6 +35,14 @@ pub enum Request {
         /// Device address bits as they came, 0..=127.
         device: u8,
     },
+    /// Suspend the device on a port, until it is spoken to or wakes up by itself.
+    /// An extension of the interface: see `feature-port-suspend`.
+    Suspend {
+        /// Id of this request.
+        id: u16,
+        /// Port of the virtual root hub.
+        port: PortNumber,
+    },
 }
 
 /// A transfer.
@@ -113,6 +121,8 @@ const TYPE_BULK: u32 = 3;
 const SHORT_NOT_OK: u16 = 1;
 /// The segments lie in a list: see [`Indirect`].
 const INDIRECT: u16 = 0x8000;
+/// No transfer: see [`Request::Suspend`].
+const SUSPEND: u16 = 0x4000;
 
 impl Request {
     /// Checks an entry that was copied out of the ring.
@@ -139,6 +149,9 @@ impl Request {
             return refuse("port 0");
         };
         let flags = u16_at(entry, FLAGS);
+        if flags & SUSPEND != 0 {
+            return Ok(Self::Suspend { id, port });
+        }
         let indirect = flags & INDIRECT != 0;
         let data_segs = if indirect {
             0
@@ -215,7 +228,7 @@ impl Request {
         match self {
             Self::Submit(submit) => submit.id,
             Self::Indirect(indirect) => indirect.submit().id,
-            Self::Unlink { id, .. } => *id,
+            Self::Unlink { id, .. } | Self::Suspend { id, .. } => *id,
         }
     }
 
@@ -233,6 +246,10 @@ impl Request {
             } => {
                 put(&mut entry, SPECIFIC, &target.to_le_bytes());
                 PIPE_UNLINK | (u32::from(*port) & PIPE_PORT) | device_bits(*device)
+            }
+            Self::Suspend { port, .. } => {
+                put(&mut entry, FLAGS, &SUSPEND.to_le_bytes());
+                u32::from(port.get())
             }
             Self::Submit(submit) => {
                 put_segments(&mut entry, 0, &submit.data);

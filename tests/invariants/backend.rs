@@ -12,12 +12,13 @@ use crate::{
 use ring::{entries, SharedPage};
 use std::{
     cell::RefCell,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     rc::Rc,
 };
-use usbback_core::{Back, Index, Returned};
+use usbback_core::{Back, Index, Operation, Returned};
 use usbif::{
-    Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Submit, URB_ENTRY,
+    Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Status, Submit,
+    URB_ENTRY,
 };
 
 const PORTS: usize = 31;
@@ -29,6 +30,8 @@ struct State {
     serial: u64,
     flying: Vec<(Index, u64)>,
     running: Vec<Running>,
+    /// Devices that are suspended.
+    asleep: HashSet<u64>,
     /// Slots whose URBs have come back, in order.
     landed: VecDeque<Index>,
     returned: Returned<Index, ()>,
@@ -62,6 +65,7 @@ impl Host for Usb {
     fn submit(&self, slot: Index, port: PortNumber, serial: u64) -> bool {
         let mut state = self.0.borrow_mut();
         let there = state.attached[port.index()] == Some(serial);
+        assert!(!state.asleep.contains(&serial), "a request to a sleeper");
         if there {
             assert!(state.flying.iter().all(|(other, _)| *other != slot));
             state.flying.push((slot, serial));
@@ -83,6 +87,10 @@ impl Host for Usb {
             "two operations at a time on one device"
         );
         state.running.push(running);
+    }
+
+    fn is_awake(&self, serial: u64) -> bool {
+        !self.0.borrow().asleep.contains(&serial)
     }
 
     fn back(&self) -> Option<Back<Index, ()>> {
@@ -129,7 +137,10 @@ pub fn request(choices: &mut Choices<'_>) -> arbitrary::Result<[u8; URB_ENTRY]> 
         .encode()
     };
     let control = |setup| submit(Kind::Control(SetupPacket(setup)), 0);
-    Ok(match choices.int_in_range(0..=9)? {
+    Ok(match choices.int_in_range(0..=11)? {
+        10 => Request::Suspend { id, port }.encode(),
+        // SET_FEATURE and CLEAR_FEATURE of the remote wakeup.
+        11 => control([0, choices.int_in_range(1..=3)?, 1, 0, 0, 0, 0, 0]),
         // SET_ADDRESS.
         0 | 1 => control([0, 5, choices.int_in_range(0..=2)?, 0, 0, 0, 0, 0]),
         // GET_STATUS, SET_CONFIGURATION.
@@ -166,6 +177,7 @@ impl World {
             serial: 0,
             flying: vec![],
             running: vec![],
+            asleep: HashSet::new(),
             landed: VecDeque::new(),
             returned: Returned::nothing(),
         })));
@@ -225,15 +237,34 @@ impl World {
         }
     }
 
-    /// An operation ends.
+    /// An operation ends, a suspension perhaps badly.
     pub fn ended(&mut self, which: usize) {
         let mut state = self.usb.0.borrow_mut();
         let running = state.running.len();
         if running > 0 {
             let running = state.running.swap_remove(which % running);
-            let nobody = state.returned.operation(running.port, running.ended());
+            let mut status = Status::Ok;
+            match running.operation {
+                Operation::Suspend { .. } if which % 4 == 3 => status = Status::Stall,
+                Operation::Suspend { .. } => {
+                    let flies = state.flying.iter().any(|(_, on)| *on == running.serial);
+                    assert!(!flies, "suspended under its requests");
+                    state.asleep.insert(running.serial);
+                }
+                _ => {
+                    state.asleep.remove(&running.serial);
+                }
+            }
+            let ended = running.ended(status);
+            let nobody = state.returned.operation(running.port, ended);
             assert!(nobody.is_none_or(|ended| ended.slot.is_none()), "lost");
         }
+    }
+
+    /// A device wakes up by itself, or somebody else wakes it. False: it was awake.
+    pub fn wakes(&mut self, number: usize) -> bool {
+        let mut state = self.usb.0.borrow_mut();
+        state.attached[number].is_some_and(|serial| state.asleep.remove(&serial))
     }
 
     /// A turn of the data worker.
@@ -261,6 +292,13 @@ impl World {
         }
         assert!(self.is_idle(), "something has leaked");
         assert!(self.asked.values().all(|&left| left == 0), "no answer");
+        // Whoever is left asleep wakes its guest, once.
+        for number in 0..PORTS {
+            let told = self.engine.woken[number] + u32::from(self.wakes(number));
+            self.turn(1);
+            self.turn(1);
+            assert_eq!(self.engine.woken[number], told);
+        }
     }
 }
 
@@ -286,6 +324,9 @@ pub fn any(bytes: &[u8]) {
             9 => world.take_responses(),
             10 | 11 => world.landed(which),
             12 | 13 => world.ended(which),
+            14 if which % 4 == 0 => {
+                world.wakes(which / 4 % 2);
+            }
             _ => world.plug(which % 2, which < 12),
         }
     }

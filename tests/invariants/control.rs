@@ -31,7 +31,9 @@ pub fn meaning(bytes: &[u8]) {
             assert_eq!(setup, [0, 5, address, 0, 0, 0, 0, 0]);
             assert!(address < 128);
         }
-        Meaning::Core(Operation::Reset) => panic!("no request means a reset"),
+        Meaning::Core(Operation::Reset | Operation::Suspend { .. } | Operation::Resume) => {
+            panic!("no request of a device means this");
+        }
         Meaning::Core(Operation::SetConfiguration(value)) => {
             assert_eq!(setup, [0, 9, value, 0, 0, 0, 0, 0]);
         }

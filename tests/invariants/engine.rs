@@ -18,6 +18,8 @@ pub trait Host {
     fn unlink(&self, slot: Index);
     /// Has the USB core do something, one at a time for each device.
     fn run(&self, running: Running);
+    /// Whether the device with that serial is not suspended.
+    fn is_awake(&self, serial: u64) -> bool;
     /// Takes one thing that has come back.
     fn back(&self) -> Option<Back<Index, ()>>;
 }
@@ -31,16 +33,18 @@ pub struct Running {
     pub serial: u64,
     /// The request that waits for it.
     pub slot: Option<Index>,
+    /// What it is.
+    pub operation: Operation,
 }
 
 impl Running {
     /// Its end.
-    pub fn ended(self) -> Ended<()> {
+    pub fn ended(self, status: Status) -> Ended<()> {
         Ended {
             device: (),
             serial: self.serial,
             slot: self.slot,
-            status: Status::Ok,
+            status,
         }
     }
 }
@@ -63,6 +67,8 @@ pub struct Engine<P, H> {
     slots: Slots<Flight>,
     submits: [Option<Submit>; SLOTS],
     ports: Vec<Port<u64>>,
+    /// How often the guest was to be told that a device has woken up.
+    pub woken: [u32; MAX_PORTS as usize],
     /// What is around it.
     pub host: H,
 }
@@ -75,6 +81,7 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
             slots: Slots::default(),
             submits: [None; SLOTS],
             ports: (0..MAX_PORTS).map(|_| Port::Empty).collect(),
+            woken: [0; MAX_PORTS as usize],
             host,
         }
     }
@@ -127,6 +134,9 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
             let port = &mut self.ports[number.index()];
             let now = self.host.attached(number);
             if port.device().copied() == now {
+                if now.is_some_and(|serial| self.host.is_awake(serial)) && port.woke() {
+                    self.woken[number.index()] += 1;
+                }
                 continue;
             }
             let lost: Vec<_> = port.detach().collect();
@@ -147,6 +157,7 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
                 self.answer(id, Status::Ok);
             }
             Ok(Request::Submit(submit)) => self.accept(&submit),
+            Ok(Request::Suspend { id, port }) => self.suspend(id, port),
             // A list of nothing: every segment of it is impossible.
             Ok(Request::Indirect(indirect)) => match indirect.complete(&[0; Indirect::LIST]) {
                 Ok(submit) => self.accept(&submit),
@@ -170,14 +181,31 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
         }
     }
 
+    fn suspend(&mut self, id: u16, port: PortNumber) {
+        let on = |slot| self.slots.get(slot).unwrap().port == port;
+        let outstanding = self.slots.used().any(on);
+        let flight = Flight {
+            port,
+            stage: Stage::Waiting,
+        };
+        let Ok(slot) = self.slots.insert(id, flight) else {
+            return self.answer(id, Status::Invalid);
+        };
+        self.submits[slot.get()] = None;
+        let verdict = self.ports[port.index()].suspend(slot, outstanding);
+        self.follow(port, verdict);
+    }
+
     fn go_on(&mut self, port: PortNumber) {
         loop {
             let flies = self.slots.used().any(|slot| {
                 let flight = self.slots.get(slot).unwrap();
-                let submit = self.submits[slot.get()].as_ref().unwrap();
                 flight.port == port
                     && flight.stage == Stage::Flying
-                    && submit.default_control().is_some()
+                    && self.submits[slot.get()]
+                        .unwrap()
+                        .default_control()
+                        .is_some()
             });
             match self.ports[port.index()].next(flies) {
                 Some(verdict) => self.follow(port, verdict),
@@ -202,14 +230,20 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
                 }
             }
             Verdict::Run(slot, operation) => {
-                assert!(slot.is_some() != (operation == Operation::Reset));
+                let unasked = matches!(operation, Operation::Reset | Operation::Resume);
+                assert!(slot.is_some() != unasked);
                 if let Some(slot) = slot {
                     let flight = self.slots.get_mut(slot).unwrap();
                     assert_eq!(flight.stage, Stage::Waiting);
                     flight.stage = Stage::Operation;
                 }
                 let serial = serial.unwrap();
-                self.host.run(Running { port, serial, slot });
+                self.host.run(Running {
+                    port,
+                    serial,
+                    slot,
+                    operation,
+                });
             }
         }
     }
@@ -221,8 +255,12 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
         }
         let on = |port: &Port<u64>| port.device() == Some(&ended.serial);
         if let Some(number) = self.ports.iter().position(on) {
-            self.ports[number].done();
-            self.go_on(PortNumber::new(number as u8 + 1).unwrap());
+            let port = PortNumber::new(number as u8 + 1).unwrap();
+            let woke = self.ports[number].done(self.host.is_awake(ended.serial));
+            if woke && ended.status == Status::Ok {
+                self.woken[number] += 1;
+            }
+            self.go_on(port);
         }
     }
 

@@ -45,6 +45,9 @@ pub fn request(bytes: &[u8]) {
     assert_eq!(request.id(), id);
     match &request {
         Request::Unlink { port, device, .. } => assert!(*port < 32 && *device < 128),
+        Request::Suspend { port, .. } => {
+            assert!((1..=31).contains(&port.get()));
+        }
         Request::Submit(submit) => {
             assert!(submit.data.len() <= MAX_SEGMENTS && submit.data.total() <= MAX_TRANSFER);
             self::submit(submit);

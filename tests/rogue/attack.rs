@@ -14,6 +14,7 @@ mod renegotiate;
 mod rewrite;
 mod states;
 mod storms;
+mod suspends;
 mod unlinks;
 mod vanish;
 
@@ -126,7 +127,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 13] = [
+pub(crate) const ATTACKS: [Attack; 14] = [
     attack(
         "fields",
         "requests",
@@ -202,6 +203,12 @@ pub(crate) const ATTACKS: [Attack; 13] = [
         "rounds",
         "no attack: a frontend of 2009, with ring-ref alone, reads and writes",
         old::run,
+    ),
+    attack(
+        "suspends",
+        "requests",
+        "suspensions in every order with what wakes a device",
+        suspends::run,
     ),
 ];
 

@@ -16,12 +16,15 @@ const TO_INTERFACE: u8 = 0x01;
 const TO_ENDPOINT: u8 = 0x02;
 
 const CLEAR_FEATURE: u8 = 1;
+const SET_FEATURE: u8 = 3;
 const SET_ADDRESS: u8 = 5;
 const SET_CONFIGURATION: u8 = 9;
 const SET_INTERFACE: u8 = 11;
 
 /// wValue of CLEAR_FEATURE for the halt of an endpoint.
 const ENDPOINT_HALT: u16 = 0;
+/// wValue of SET_FEATURE and CLEAR_FEATURE for a device that may wake its host.
+const DEVICE_REMOTE_WAKEUP: u16 = 1;
 
 /// What the host's USB core does in the device's stead. Takes the device lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,13 @@ pub enum Operation {
         /// Its direction.
         direction: Direction,
     },
+    /// Suspend the device.
+    Suspend {
+        /// It may wake up by itself.
+        wakeup: bool,
+    },
+    /// Wake it, which every other operation does first.
+    Resume,
 }
 
 /// What a request means.
@@ -106,5 +116,17 @@ impl Meaning {
             },
             _ => Self::Device,
         }
+    }
+}
+
+/// Whether a request lets the device wake its host, or forbids it. It goes to the
+/// device as it is; the host's core has to know too when it suspends the device.
+#[must_use]
+pub fn remote_wakeup(setup: &SetupPacket) -> Option<bool> {
+    let exact = setup.value() == DEVICE_REMOTE_WAKEUP && setup.index() == 0 && setup.length() == 0;
+    match (setup.request_type(), setup.request()) {
+        (TO_DEVICE, SET_FEATURE) if exact => Some(true),
+        (TO_DEVICE, CLEAR_FEATURE) if exact => Some(false),
+        _ => None,
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! The conn ring may be full, and a device may come and go meanwhile. However
 //! often it does, two events are enough: that the old one is gone, and what is
-//! there now. So nothing has to be stored per event, and nothing is lost.
+//! there now. So nothing has to be stored per event, and nothing is lost. That a
+//! suspended device has woken up is said by saying again that it is there.
 
 use usbif::Speed;
 
@@ -17,6 +18,8 @@ pub struct Events {
     now: Speed,
     /// Since then the port has been empty.
     gap: bool,
+    /// The device has woken up.
+    awake: bool,
 }
 
 impl Events {
@@ -25,6 +28,7 @@ impl Events {
         told: Speed::None,
         now: Speed::None,
         gap: false,
+        awake: false,
     };
 
     /// A device has come, [`Speed::None`]: has gone. A device that comes has
@@ -32,6 +36,12 @@ impl Events {
     pub fn set(&mut self, speed: Speed) {
         self.now = speed;
         self.gap = true;
+        self.awake = false;
+    }
+
+    /// The device that is there has woken up.
+    pub fn wake(&mut self) {
+        self.awake = self.now != Speed::None;
     }
 
     /// The next event to send.
@@ -39,7 +49,7 @@ impl Events {
     pub fn peek(&self) -> Option<Speed> {
         if self.gap && self.told != Speed::None {
             Some(Speed::None)
-        } else if self.told != self.now {
+        } else if self.told != self.now || self.awake {
             Some(self.now)
         } else {
             None
@@ -49,6 +59,7 @@ impl Events {
     /// The event of [`Self::peek`] has been sent.
     pub fn sent(&mut self) {
         if let Some(speed) = self.peek() {
+            self.awake &= self.gap && self.told != Speed::None;
             self.told = speed;
             self.gap = false;
         }
@@ -58,5 +69,6 @@ impl Events {
     pub fn forget(&mut self) {
         self.told = Speed::None;
         self.gap = false;
+        self.awake = false;
     }
 }

@@ -11,7 +11,12 @@
 //! behind it in order; other endpoints do not wait for them. What does not go to
 //! the device waits for what has gone there, so that the guest gets the answers
 //! of endpoint 0 in the order of its requests, as from any controller.
+//!
+//! A guest suspends a device to which nothing is on its way. That it resumes it has
+//! no message either: a control request to endpoint 0 wakes the device first, as
+//! the guest's core begins with one. Other endpoints of a suspended device are shut.
 
+use crate::control::remote_wakeup;
 use crate::{Index, Meaning, Operation, SLOTS};
 use usbif::{Status, Submit};
 
@@ -24,6 +29,16 @@ enum Address {
     Used,
     /// This one, 1..=127.
     Given(u8),
+}
+
+/// Whether the device sleeps, as far as the guest's requests go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sleep {
+    Awake,
+    /// The guest has had it suspended, or is about to.
+    Asleep,
+    /// The operation that runs wakes it first.
+    Waking,
 }
 
 /// What to do now.
@@ -58,6 +73,9 @@ pub struct Guest {
     address: Address,
     /// An operation of the USB core runs.
     busy: bool,
+    sleep: Sleep,
+    /// The guest has allowed it to wake up by itself since it was last suspended.
+    wakeup: bool,
     /// What waits for its end, in order, without gaps.
     queue: [Option<Waiting>; SLOTS],
 }
@@ -94,6 +112,8 @@ impl<D> Port<D> {
             guest: Guest {
                 address: if used { Address::Used } else { Address::Fresh },
                 busy: false,
+                sleep: Sleep::Awake,
+                wakeup: false,
                 queue: [None; SLOTS],
             },
         }
@@ -115,10 +135,36 @@ impl<D> Port<D> {
         }
     }
 
-    /// The operation has ended; see [`Port::next`].
-    pub fn done(&mut self) {
+    /// Decides about the request in `slot` to suspend the device. `outstanding`:
+    /// another request to the port has not been answered.
+    pub fn suspend(&mut self, slot: Index, outstanding: bool) -> Verdict {
+        match self {
+            Self::Empty => Verdict::Answer(slot, Status::NoDevice),
+            Self::Attached { guest, .. } => guest.suspend(slot, outstanding),
+        }
+    }
+
+    /// The operation has ended; see [`Port::next`]. `awake`: the device is not
+    /// suspended now. True: it was to be, so unless the answer says so, the guest
+    /// has to be told that it has woken up.
+    pub fn done(&mut self, awake: bool) -> bool {
         if let Self::Attached { guest, .. } = self {
             guest.busy = false;
+            if guest.sleep == Sleep::Waking {
+                guest.sleep = Sleep::Awake;
+            }
+        }
+        awake && self.woke()
+    }
+
+    /// The device is not suspended now. True: the guest has to be told. While an
+    /// operation runs, its end is the time for that.
+    pub fn woke(&mut self) -> bool {
+        match self {
+            Self::Attached { guest, .. } if !guest.busy => {
+                core::mem::replace(&mut guest.sleep, Sleep::Awake) == Sleep::Asleep
+            }
+            _ => false,
         }
     }
 
@@ -155,7 +201,11 @@ impl Guest {
         let setup = match submit.default_control() {
             Some(setup) => setup,
             None if self.address == Address::Given(submit.device) => {
-                return Some(Verdict::Submit(slot));
+                return Some(if self.sleep == Sleep::Awake {
+                    Verdict::Submit(slot)
+                } else {
+                    Verdict::Answer(slot, Status::Shutdown)
+                });
             }
             None => return Some(Verdict::Answer(slot, Status::NoDevice)),
         };
@@ -168,6 +218,9 @@ impl Guest {
             (address, Address::Given(given)) if address == given => false,
             _ => return Some(Verdict::Answer(slot, Status::NoDevice)),
         };
+        if let Some(wakeup) = remote_wakeup(setup) {
+            self.wakeup = wakeup;
+        }
         let turn = match Meaning::of(setup) {
             Meaning::SetAddress(address) => {
                 self.address = match address {
@@ -187,26 +240,49 @@ impl Guest {
         None
     }
 
+    fn suspend(&mut self, slot: Index, outstanding: bool) -> Verdict {
+        let addressed = matches!(self.address, Address::Given(_));
+        if outstanding || self.busy || !addressed {
+            return Verdict::Answer(slot, Status::Stall);
+        }
+        if self.sleep == Sleep::Asleep {
+            return Verdict::Answer(slot, Status::Ok);
+        }
+        self.sleep = Sleep::Asleep;
+        self.busy = true;
+        // The host's core takes the permission back when the device resumes.
+        let wakeup = core::mem::take(&mut self.wakeup);
+        Verdict::Run(Some(slot), Operation::Suspend { wakeup })
+    }
+
     fn start(&mut self, waiting: Waiting) -> Verdict {
         let slot = waiting.slot;
-        if waiting.reset {
-            self.queue.rotate_right(1);
-            let [first, ..] = &mut self.queue;
-            *first = Some(Waiting {
-                reset: false,
-                ..waiting
-            });
-            self.busy = true;
-            return Verdict::Run(None, Operation::Reset);
-        }
-        match waiting.turn {
-            Turn::Submit => Verdict::Submit(slot),
-            Turn::Answer(status) => Verdict::Answer(slot, status),
-            Turn::Run(operation) => {
-                self.busy = true;
-                Verdict::Run(Some(slot), operation)
+        let first = if waiting.reset {
+            Operation::Reset
+        } else {
+            match waiting.turn {
+                Turn::Answer(status) => return Verdict::Answer(slot, status),
+                Turn::Submit if self.sleep == Sleep::Asleep => Operation::Resume,
+                Turn::Submit => return Verdict::Submit(slot),
+                Turn::Run(operation) => return self.run(Some(slot), operation),
             }
+        };
+        self.queue.rotate_right(1);
+        let [next, ..] = &mut self.queue;
+        *next = Some(Waiting {
+            reset: false,
+            ..waiting
+        });
+        self.run(None, first)
+    }
+
+    /// Every operation but a suspension begins with the device awake.
+    fn run(&mut self, slot: Option<Index>, operation: Operation) -> Verdict {
+        self.busy = true;
+        if self.sleep == Sleep::Asleep {
+            self.sleep = Sleep::Waking;
         }
+        Verdict::Run(slot, operation)
     }
 
     fn next(&mut self, flying: bool) -> Option<Verdict> {

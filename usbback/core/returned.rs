@@ -7,9 +7,9 @@
 //! takes them. There is a place for everything that can come back before it
 //! looks again, so nothing has to push something else out. There are as many
 //! places for URBs as URBs. An operation with a request has the place of the
-//! request's slot, which is not free before the worker has dealt with it. A reset
-//! has no request, and only the device that is on its port goes on after it: where
-//! two devices of one port have been reset, the later one's counts.
+//! request's slot, which is not free before the worker has dealt with it. A reset or
+//! a resume has no request, and only the device that is on its port goes on after it:
+//! where two devices of one port have had one, the later one's counts.
 
 use crate::{Index, SLOTS};
 use usbif::{PortNumber, Status, MAX_PORTS};
@@ -46,7 +46,7 @@ pub struct Returned<U, D> {
     /// By the slots of their requests.
     requested: [Option<Ended<D>>; SLOTS],
     /// By the ports of their devices.
-    resets: [Option<Ended<D>>; MAX_PORTS as usize],
+    unasked: [Option<Ended<D>>; MAX_PORTS as usize],
 }
 
 impl<U, D> Returned<U, D> {
@@ -56,7 +56,7 @@ impl<U, D> Returned<U, D> {
         Self {
             urbs: [const { None }; SLOTS],
             requested: [const { None }; SLOTS],
-            resets: [const { None }; MAX_PORTS as usize],
+            unasked: [const { None }; MAX_PORTS as usize],
         }
     }
 
@@ -70,13 +70,13 @@ impl<U, D> Returned<U, D> {
         }
     }
 
-    /// An operation on the device of a port has ended. A reset that nobody waits
+    /// An operation on the device of a port has ended. One that nobody waits
     /// for comes out, to be dropped without the lock.
     #[must_use]
     pub fn operation(&mut self, port: PortNumber, ended: Ended<D>) -> Option<Ended<D>> {
         let place = match ended.slot {
             Some(slot) => self.requested.get_mut(slot.get()),
-            None => self.resets.get_mut(port.index()),
+            None => self.unasked.get_mut(port.index()),
         };
         match place {
             Some(Some(other)) if other.serial > ended.serial => Some(ended),
@@ -92,7 +92,7 @@ impl<U, D> Returned<U, D> {
             self.urbs.rotate_left(1);
             return Some(Back::Urb(urb));
         }
-        let mut operations = self.requested.iter_mut().chain(&mut self.resets);
+        let mut operations = self.requested.iter_mut().chain(&mut self.unasked);
         operations.find_map(Option::take).map(Back::Operation)
     }
 }

@@ -6,6 +6,7 @@
 use usbif::Status;
 
 const ENOENT: i32 = 2;
+const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const EMSGSIZE: i32 = 90;
 const ESHUTDOWN: i32 = 108;
@@ -30,7 +31,8 @@ pub const fn refused(errno: i32) -> Status {
 #[must_use]
 pub const fn failed(errno: i32) -> Status {
     match errno.saturating_neg() {
-        ENOENT | EINVAL => Status::Stall,
+        // Busy: a device that is not to be suspended now.
+        ENOENT | EBUSY | EINVAL => Status::Stall,
         ESHUTDOWN | EHOSTUNREACH => Status::Shutdown,
         _ => Status::from_urb(errno),
     }

@@ -27,7 +27,7 @@ mod xenbus;
 
 pub use busname::{BusName, LibxlName};
 pub use claim::{next_step, Device, Leave, Origin, Step, View};
-pub use control::{Meaning, Operation};
+pub use control::{remote_wakeup, Meaning, Operation};
 pub use copy::{pieces, Piece, Pieces};
 pub use dialect::{Dialect, Incomplete, References};
 pub use events::Events;

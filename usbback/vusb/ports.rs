@@ -46,6 +46,18 @@ impl Vusb {
         self.ports_changed();
     }
 
+    /// A device has woken up.
+    pub(crate) fn look_again(&self) {
+        let connection = {
+            let mut link = self.link.lock();
+            link.changed = true;
+            link.connection.clone()
+        };
+        if let Some(connection) = connection {
+            connection.look();
+        }
+    }
+
     pub(super) fn ports_changed(self: &Arc<Self>) {
         if let Some(connection) = self.connection() {
             connection.look();

@@ -97,9 +97,16 @@ fn unlink() -> impl Strategy<Value = Request> {
     })
 }
 
+fn suspend() -> impl Strategy<Value = Request> {
+    (any::<u16>(), 1u8..=31).prop_map(|(id, port)| Request::Suspend {
+        id,
+        port: PortNumber::new(port).unwrap(),
+    })
+}
+
 proptest! {
     #[test]
-    fn a_request_survives_the_wire(request in prop_oneof![4 => submit(), 1 => unlink()]) {
+    fn a_request_survives_the_wire(request in prop_oneof![4 => submit(), 1 => unlink(), 1 => suspend()]) {
         prop_assert_eq!(Request::parse(&request.encode()), Ok(request));
     }
 

@@ -25,7 +25,8 @@ use ring::SharedPage;
 use std::{collections::BTreeMap, sync::Arc};
 use usbback_core::{Back, Index, Returned};
 use usbif::{
-    Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Submit, URB_ENTRY,
+    Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Status, Submit,
+    URB_ENTRY,
 };
 
 /// Slots that a test may use.
@@ -92,6 +93,10 @@ impl Host for Usb {
         let old = self.0.pending[place].lock().unwrap().replace(running);
         assert!(old.is_none(), "two operations at a time on one device");
         self.0.asked[place].notify();
+    }
+
+    fn is_awake(&self, _serial: u64) -> bool {
+        true
     }
 
     fn back(&self) -> Option<Back<Index, ()>> {
@@ -161,7 +166,7 @@ impl Usb {
                 self.0.asked[place].wait();
                 let pending = self.0.pending[place].lock().unwrap().take();
                 if let Some(running) = pending {
-                    let ended = running.ended();
+                    let ended = running.ended(Status::Ok);
                     let port = running.port;
                     let nobody = self.0.returned.lock().unwrap().operation(port, ended);
                     assert!(nobody.is_none_or(|ended| ended.slot.is_none()), "lost");

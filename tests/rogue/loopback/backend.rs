@@ -220,7 +220,10 @@ impl Backend {
                     self.answer(rings, Response::plain(id, Status::Ok));
                 }
                 Ok(Request::Submit(submit)) => self.submit(rings, &submit),
-                // It does not say that it takes them.
+                // It does not say that it takes these.
+                Ok(Request::Suspend { id, .. }) => {
+                    self.answer(rings, Response::plain(id, Status::Invalid));
+                }
                 Ok(Request::Indirect(indirect)) => {
                     let id = indirect.submit().id;
                     self.answer(rings, Response::plain(id, Status::Invalid));

@@ -37,7 +37,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good backend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 13] = [
+const COUNTS: [(&str, u64); 14] = [
     ("fields", 600),
     ("rewrite", 300),
     ("grants", 200),
@@ -51,6 +51,7 @@ const COUNTS: [(&str, u64); 13] = [
     ("storms", 20),
     ("vanish", 5),
     ("old", 40),
+    ("suspends", 400),
 ];
 
 #[test]

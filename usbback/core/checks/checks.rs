@@ -8,4 +8,5 @@ pub(crate) mod request;
 mod returned;
 mod rules;
 mod small;
+mod suspend;
 mod withdrawn;

@@ -43,7 +43,7 @@ mod pvusb_port {
             ask(&mut port, s, &control(0, GET_DESCRIPTOR)),
             Some(Verdict::Run(None, Operation::Reset))
         );
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Submit(s)));
         assert_eq!(port.next(false), None);
         // The reset took the address away.
@@ -64,7 +64,7 @@ mod pvusb_port {
             ask(&mut port, slot(3), &control(0, set_address(1))),
             Some(Verdict::Run(None, Operation::Reset))
         );
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Answer(slot(3), Status::Ok)));
     }
 
@@ -84,7 +84,7 @@ mod pvusb_port {
             Some(Verdict::Run(Some(slot(1)), Operation::SetConfiguration(1)))
         );
         assert_eq!(port.next(false), None);
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Submit(slot(2))));
     }
 

@@ -102,6 +102,7 @@ mod pvusb_backend {
         assert_eq!(refused(-12), Status::IoError);
         assert_eq!(refused(-32), Status::Stall);
         assert_eq!(failed(-22), Status::Stall);
+        assert_eq!(failed(-16), Status::Stall);
         assert_eq!(failed(-110), Status::IoError);
         assert_eq!(failed(-19), Status::NoDevice);
     }

@@ -33,9 +33,9 @@ mod pvusb_withdrawn {
     fn the_next_request_takes_over_the_reset() {
         let mut port = busy(2);
         assert!(port.withdraw(slot(1)));
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Run(None, Operation::Reset)));
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Submit(slot(2))));
         assert_eq!(port.next(false), None);
     }
@@ -45,7 +45,7 @@ mod pvusb_withdrawn {
         let mut port = busy(1);
         assert!(port.withdraw(slot(1)));
         assert!(!port.withdraw(slot(1))); // twice
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), None);
         assert_eq!(port.request(slot(3), &control(0, GET_STATUS)), None);
         assert_eq!(port.next(false), Some(Verdict::Run(None, Operation::Reset)));
@@ -56,9 +56,9 @@ mod pvusb_withdrawn {
     fn no_reset_comes_from_nowhere() {
         let mut port = busy(2);
         assert!(port.withdraw(slot(2)));
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Run(None, Operation::Reset)));
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), Some(Verdict::Submit(slot(1))));
         assert_eq!(port.request(slot(2), &control(0, GET_STATUS)), None);
         assert_eq!(port.next(true), Some(Verdict::Submit(slot(2))));
@@ -68,7 +68,7 @@ mod pvusb_withdrawn {
     fn nothing_waits_on_an_empty_port() {
         let mut port: Port<()> = Port::Empty;
         assert!(!port.withdraw(slot(0)));
-        port.done();
+        port.done(true);
         assert_eq!(port.next(false), None);
         assert_eq!(port.detach().count(), 0);
     }

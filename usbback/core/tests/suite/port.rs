@@ -12,6 +12,8 @@ use usbif::*;
 enum Event {
     Request(u8, [u8; 8]),
     Bulk(u8),
+    Suspend,
+    Wake,
     Landed(prop::sample::Index),
     Done,
     Withdraw(prop::sample::Index),
@@ -28,6 +30,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => (0u8..4, setup).prop_map(|(device, setup)| Event::Request(device, setup)),
         2 => (0u8..4).prop_map(Event::Bulk),
+        2 => Just(Event::Suspend),
+        1 => Just(Event::Wake),
         4 => Just(Event::Done),
         4 => any::<prop::sample::Index>().prop_map(Event::Landed),
         1 => any::<prop::sample::Index>().prop_map(Event::Withdraw),
@@ -45,6 +49,10 @@ struct World {
     flying: Vec<Index>,
     /// The operation that runs, with its request.
     running: Option<Option<Index>>,
+    /// The device is suspended; while an operation runs, from its end on.
+    asleep: bool,
+    /// The guest believes so.
+    believed: bool,
     free: HashSet<usize>,
 }
 
@@ -55,6 +63,8 @@ impl World {
             waiting: VecDeque::new(),
             flying: Vec::new(),
             running: None,
+            asleep: false,
+            believed: false,
             free: (0..SLOTS).collect(),
         }
     }
@@ -76,6 +86,7 @@ impl World {
             match verdict {
                 Verdict::Submit(s) => {
                     assert_eq!(self.waiting.pop_front(), Some(s));
+                    assert!(!self.asleep, "to a sleeper");
                     self.flying.push(s);
                 }
                 Verdict::Answer(s, _) => {
@@ -84,12 +95,17 @@ impl World {
                     self.give(s);
                 }
                 Verdict::Run(None, operation) => {
-                    assert_eq!(operation, Operation::Reset);
+                    assert!(matches!(operation, Operation::Reset | Operation::Resume));
+                    assert!(operation == Operation::Reset || self.believed);
+                    self.asleep = false;
+                    self.believed = false;
                     self.running = Some(None);
                 }
                 Verdict::Run(Some(s), _) => {
                     assert_eq!(self.waiting.pop_front(), Some(s));
                     assert!(self.flying.is_empty(), "overtakes");
+                    self.asleep = false;
+                    self.believed = false;
                     self.running = Some(Some(s));
                 }
             }
@@ -101,7 +117,11 @@ impl World {
     fn request(&mut self, slot: Index, submit: &Submit) {
         match self.port.request(slot, submit) {
             None => self.waiting.push_back(slot),
-            Some(Verdict::Submit(s) | Verdict::Answer(s, _)) => {
+            Some(Verdict::Submit(s)) => {
+                assert!(!self.asleep && s == slot);
+                self.give(slot);
+            }
+            Some(Verdict::Answer(s, _)) => {
                 assert_eq!(s, slot);
                 self.give(slot);
             }
@@ -125,6 +145,35 @@ proptest! {
                     let Some(s) = world.take() else { continue };
                     world.request(s, &submit(device, 1, Kind::Bulk));
                 }
+                Event::Suspend => {
+                    let Some(s) = world.take() else { continue };
+                    let outstanding = world.free.len() + 1 < SLOTS;
+                    match world.port.suspend(s, outstanding) {
+                        Verdict::Answer(other, status) => {
+                            prop_assert_eq!(other, s);
+                            prop_assert!(status == Status::Stall || (status == Status::Ok && world.believed));
+                            world.give(s);
+                        }
+                        Verdict::Run(other, operation) => {
+                            prop_assert_eq!(other, Some(s));
+                            prop_assert!(matches!(operation, Operation::Suspend { .. }), "not {:?}", operation);
+                            prop_assert!(!outstanding && world.running.is_none());
+                            world.running = Some(Some(s));
+                            world.asleep = true;
+                            world.believed = true;
+                        }
+                        Verdict::Submit(_) => panic!("it is no transfer"),
+                    }
+                }
+                // By itself, or because the suspension has failed. Whoever sleeps is
+                // told of once, but not before an operation has ended.
+                Event::Wake => {
+                    world.asleep = false;
+                    if world.running.is_none() {
+                        prop_assert_eq!(world.port.woke(), std::mem::take(&mut world.believed));
+                    }
+                    prop_assert!(!world.port.woke());
+                }
                 Event::Landed(at) => {
                     if world.flying.is_empty() { continue }
                     let s = world.flying.swap_remove(at.index(world.flying.len()));
@@ -136,7 +185,9 @@ proptest! {
                     if let Some(s) = ended {
                         world.give(s);
                     }
-                    world.port.done();
+                    let told = world.port.done(!world.asleep);
+                    prop_assert_eq!(told, world.believed && !world.asleep);
+                    world.believed &= world.asleep;
                     world.go_on();
                 }
                 Event::Withdraw(at) => {
