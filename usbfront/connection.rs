@@ -42,6 +42,8 @@ struct Settings {
     trusted: bool,
     /// The backend takes requests of as many segments as we make.
     indirect: bool,
+    /// The backend suspends devices, and says when one wakes up.
+    suspend: bool,
 }
 
 impl Settings {
@@ -50,17 +52,20 @@ impl Settings {
         let version = store.read_optional_number(backend, c"usb-ver")?;
         let trusted = store.read_optional_number(dev.nodename(), c"trusted")?;
         let segments = store.read_optional_number(backend, c"feature-indirect-segments")?;
+        let suspend = store.read_optional_number(backend, c"feature-port-suspend")?;
         Ok(Self {
             ports: store.read_number(backend, c"num-ports")?,
             version: UsbVersion::from_node(version).ok_or(EINVAL)?,
             trusted: crate::trusted() && trusted != Some(0),
             indirect: segments.is_some_and(|most| most as usize >= MAX_INDIRECT),
+            suspend: suspend == Some(1),
         })
     }
 
     fn hub(&self) -> Result<RootHub> {
         let ports = u8::try_from(self.ports).map_err(|_| EINVAL)?;
-        RootHub::new(ports, self.version).ok_or(EINVAL)
+        let hub = RootHub::new(ports, self.version).ok_or(EINVAL)?;
+        Ok(hub.carrying_suspend(self.suspend))
     }
 }
 
@@ -81,6 +86,7 @@ impl Connection {
         let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
         let controller = Controller::new(
             state,
+            settings.suspend,
             queue.clone(),
             release_queue.clone(),
             frontend.clone(),

@@ -38,6 +38,8 @@ pub(crate) struct Controller {
     release: Work<Controller, 1>,
     #[pin]
     limit: RateLimit,
+    /// The backend suspends devices, and says when one wakes up.
+    wakes: bool,
     queue: Arc<WorkQueue>,
     release_queue: Arc<WorkQueue>,
     frontend: Arc<Frontend>,
@@ -52,6 +54,7 @@ impl_has_work! {
 impl Controller {
     pub(crate) fn new(
         state: State,
+        wakes: bool,
         queue: Arc<WorkQueue>,
         release_queue: Arc<WorkQueue>,
         frontend: Arc<Frontend>,
@@ -62,6 +65,7 @@ impl Controller {
                 work <- kernel::new_work!("xen_hcd::Controller::work"),
                 release <- kernel::new_work!("xen_hcd::Controller::release"),
                 limit <- RateLimit::new(),
+                wakes,
                 queue,
                 release_queue,
                 frontend,
@@ -118,7 +122,7 @@ impl Controller {
         let mut looked = Looked::default();
         for _ in 0..TURNS {
             let mut locked = Locked::new(self);
-            let turn = match state::turn(&mut locked) {
+            let turn = match state::turn(&mut locked, self.now()) {
                 Ok(turn) => turn,
                 Err(reason) => {
                     self.halt(&mut locked, reason);
@@ -242,6 +246,10 @@ impl HostController for Controller {
         &self.state
     }
 
+    fn wakes(&self) -> bool {
+        self.wakes
+    }
+
     fn enqueue(
         &self,
         locked: &mut Locked<'_, Self>,
@@ -313,10 +321,14 @@ impl HostController for Controller {
         index: u16,
         answer: &mut [u8],
     ) -> HubAnswer {
-        match locked
+        let answered = locked
             .hub
-            .control(request, value, index, self.now(), answer)
-        {
+            .control(request, value, index, self.now(), answer);
+        // A port that was suspended.
+        if let Err(reason) = state::pump(locked) {
+            self.halt(locked, reason);
+        }
+        match answered {
             Ok(bytes) => HubAnswer::Bytes(bytes),
             Err(_) => HubAnswer::Stall,
         }

@@ -21,10 +21,11 @@ use usb::{
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Piece, RootHub, Scheduler, Shape, Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Millis, Piece, RootHub, Scheduler, Shape,
+    Work,
 };
 use usbif::{
-    ConnEvent, PortNumber, Request, Response, Segments, Statistics, CONN_ENTRY, URB_ENTRY,
+    ConnEvent, PortNumber, Request, Response, Segments, Statistics, Status, CONN_ENTRY, URB_ENTRY,
 };
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
@@ -127,6 +128,16 @@ impl State {
         let Some(link) = &mut self.link else {
             return Ok(None);
         };
+        let suspend = self.hub.next_suspend();
+        if let Some((port, id)) =
+            suspend.and_then(|port| Some((port, self.scheduler.suspend(port)?)))
+        {
+            link.urb_ring
+                .push(&Request::Suspend { id, port }.encode())
+                .map_err(|_| Broken::Bug)?;
+            self.hub.told(port);
+            return Ok(Some(None));
+        }
         let Some(work) = self.scheduler.next_work() else {
             return Ok(None);
         };
@@ -163,7 +174,11 @@ impl State {
     }
 
     /// Takes one answer off the ring.
-    fn pop_one(&mut self) -> Result<Option<Option<Finished<Urb>>>, Broken> {
+    fn pop_one(
+        &mut self,
+        turn: &mut Turn,
+        now: Millis,
+    ) -> Result<Option<Option<Finished<Urb>>>, Broken> {
         let Some(link) = &mut self.link else {
             return Ok(None);
         };
@@ -173,6 +188,11 @@ impl State {
         let response = Response::parse(&entry).map_err(|bad| Broken::Message(bad.reason))?;
         match self.scheduler.answer(&response)? {
             Answer::Unlinked => Ok(Some(None)),
+            Answer::Suspended(port) => {
+                let suspended = response.status == Status::Ok;
+                turn.ports |= self.hub.suspend_answered(port, suspended, now);
+                Ok(Some(None))
+            }
             Answer::Piece {
                 job,
                 slot,
@@ -311,13 +331,13 @@ pub(crate) fn pump(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
 }
 
 /// Takes in some of what the backend has said, and sends what may follow.
-pub(crate) fn turn(locked: &mut Locked<'_, Controller>) -> Result<Turn, Broken> {
+pub(crate) fn turn(locked: &mut Locked<'_, Controller>, now: Millis) -> Result<Turn, Broken> {
     let mut turn = Turn::default();
     if locked.down {
         return Ok(turn);
     }
     for _ in 0..ANSWERS {
-        match locked.pop_one()? {
+        match locked.pop_one(&mut turn, now)? {
             Some(finished) => {
                 turn.progress = true;
                 give_back(locked, finished);

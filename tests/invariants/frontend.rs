@@ -51,6 +51,7 @@ impl<T> Table<T> for Bounded<T> {
 enum Has {
     Piece { number: u32, length: u32 },
     Unlink,
+    Suspend(PortNumber),
 }
 
 /// Everything of one controller.
@@ -173,6 +174,20 @@ impl World {
                 assert!(self.tested.submit(endpoint, transfer, 0).is_err());
             }
         }
+    }
+
+    /// The hub driver suspends a port, if there is room for that.
+    pub fn suspend(&mut self, port: PortNumber) {
+        if self.halted {
+            return;
+        }
+        let Some(id) = self.tested.suspend(port) else {
+            assert!(self.out.len() + 1 >= SLOTS, "there was room");
+            return;
+        };
+        self.put(&Request::Suspend { id, port }, Has::Suspend(port));
+        assert!(self.out.len() < SLOTS, "no slot is left for unlinks");
+        let _ = self.ring.publish();
     }
 
     /// Puts on the ring what may go there. `fits`: bytes that can be laid out in
@@ -307,7 +322,7 @@ impl World {
         let true_enough =
             Response::parse(&entry).is_ok_and(|response| match self.out.get(&response.id) {
                 Some(Has::Piece { length, .. }) => response.actual_length <= *length,
-                Some(Has::Unlink) => true,
+                Some(Has::Unlink | Has::Suspend(_)) => true,
                 None => false,
             });
         let id = u16::from_le_bytes([bytes[0], bytes[1]]);
@@ -335,6 +350,7 @@ impl World {
             let has = self.out.remove(&response.id).expect("never sent");
             match (answer, has) {
                 (Answer::Unlinked, Has::Unlink) => {}
+                (Answer::Suspended(port), Has::Suspend(asked)) => assert_eq!(port, asked),
                 (
                     Answer::Piece {
                         job,
@@ -453,6 +469,11 @@ pub fn any(bytes: &[u8]) {
                         bytes[10..16].fill(0);
                     }
                     world.backend_lies(&bytes);
+                }
+                5 | 6 => {
+                    if let Some(port) = PortNumber::new(step >> 4) {
+                        world.suspend(port);
+                    }
                 }
                 _ => world.cancel(which * 7),
             },

@@ -37,8 +37,19 @@ pub enum Step {
     },
     /// The backend says what is on a port.
     Connect(u8, u8),
+    /// The backend is told of a suspension, if there is one to tell.
+    Tell,
+    /// It answers about a port.
+    Answer(u8, bool),
     /// Everything goes.
     DisconnectAll,
+}
+
+fn is_suspended(hub: &mut RootHub, port: PortNumber, now: u64) -> bool {
+    let mut answer = [0; 4];
+    hub.control(GET_PORT_STATUS, 0, port.get().into(), now, &mut answer)
+        .unwrap();
+    answer[0] & 0x04 != 0
 }
 
 /// Checks the state that the hub class sees.
@@ -69,11 +80,19 @@ fn sound(hub: &mut RootHub, version: UsbVersion, now: u64) {
 }
 
 /// Does the steps to a hub of `count` ports.
-pub fn follow(count: u8, version: UsbVersion, steps: impl IntoIterator<Item = Step>) {
-    let Some(mut hub) = RootHub::new(count, version) else {
+pub fn follow(
+    count: u8,
+    version: UsbVersion,
+    carries: bool,
+    steps: impl IntoIterator<Item = Step>,
+) {
+    let Some(hub) = RootHub::new(count, version) else {
         assert!(!(1..=31).contains(&count));
         return;
     };
+    let mut hub = hub.carrying_suspend(carries);
+    // Ports whose suspension was told and not answered.
+    let mut told = 0u32;
     let mut now = 0;
     for step in steps {
         match step {
@@ -99,7 +118,12 @@ pub fn follow(count: u8, version: UsbVersion, steps: impl IntoIterator<Item = St
                 let Some(speed) = Speed::from_wire(speed) else {
                     continue;
                 };
-                match hub.connect(port, speed) {
+                let before = hub.attached(port);
+                let connected = hub.connect(port, speed);
+                if hub.attached(port) != before {
+                    told &= !(1 << number);
+                }
+                match connected {
                     Ok(_) => assert_eq!(hub.attached(port), speed),
                     Err(ConnectError::NoPort) => assert!(number > count),
                     Err(ConnectError::TooFast) => {
@@ -108,7 +132,30 @@ pub fn follow(count: u8, version: UsbVersion, steps: impl IntoIterator<Item = St
                     }
                 }
             }
+            Step::Tell => {
+                let Some(port) = hub.next_suspend() else {
+                    continue;
+                };
+                assert!(carries && port.get() <= count);
+                assert!(is_suspended(&mut hub, port, now));
+                assert_eq!(told & 1 << port.get(), 0, "told twice");
+                hub.told(port);
+                told |= 1 << port.get();
+            }
+            Step::Answer(number, suspended) => {
+                let Some(port) = PortNumber::new(number) else {
+                    continue;
+                };
+                let was = number <= count && is_suspended(&mut hub, port, now);
+                let due = told & 1 << number != 0;
+                let woken = hub.suspend_answered(port, suspended, now);
+                // It may also be resuming, which looks like suspended.
+                assert!(!woken || (due && was && !suspended));
+                assert!(!woken || !is_suspended(&mut hub, port, now));
+                told &= !(1 << number);
+            }
             Step::DisconnectAll => {
+                told = 0;
                 hub.disconnect_all();
                 assert!(PortNumber::first(31).all(|port| hub.attached(port) == Speed::None));
             }
@@ -118,7 +165,7 @@ pub fn follow(count: u8, version: UsbVersion, steps: impl IntoIterator<Item = St
 }
 
 fn step(choices: &mut Choices<'_>) -> arbitrary::Result<Step> {
-    Ok(match choices.int_in_range(0..=6u8)? {
+    Ok(match choices.int_in_range(0..=8u8)? {
         0..=3 => Step::Control {
             request: *choices.choose(&REQUESTS)?,
             value: if choices.arbitrary()? {
@@ -135,6 +182,8 @@ fn step(choices: &mut Choices<'_>) -> arbitrary::Result<Step> {
             room: choices.int_in_range(0..=20)?,
         },
         4 | 5 => Step::Connect(choices.int_in_range(0..=33)?, choices.int_in_range(0..=4)?),
+        6 => Step::Tell,
+        7 => Step::Answer(choices.int_in_range(0..=32)?, choices.arbitrary()?),
         _ => Step::DisconnectAll,
     })
 }
@@ -147,9 +196,10 @@ pub fn any(bytes: &[u8]) {
         Ok(true) => UsbVersion::Usb11,
         _ => UsbVersion::Usb20,
     };
+    let carries = choices.arbitrary().unwrap_or(true);
     let mut steps = vec![];
     while !choices.is_empty() && steps.len() < 200 {
         steps.extend(step(&mut choices));
     }
-    follow(count, version, steps);
+    follow(count, version, carries, steps);
 }

@@ -5,7 +5,9 @@
 //! There is no wire behind it. The backend says what is attached; reset and
 //! resume are timed here, and end when somebody looks after their time is up.
 //! A reset needs no message: the first request to address 0 that follows it is
-//! the backend's sign to reset the real device.
+//! the backend's sign to reset the real device. Nor does a resume: the core begins it
+//! with a request to the device. A suspension has one, if the backend takes it, and
+//! may be refused; then the device wakes up as if by itself, and stays awake for a while.
 
 use usbif::Speed;
 
@@ -16,6 +18,9 @@ pub type Millis = u64;
 pub const RESET_TIME: Millis = 10;
 /// Duration of resume signalling: TDRSMDN, 20 ms at least.
 pub const RESUME_TIME: Millis = 20;
+/// How long a device stays awake whose suspension the backend has refused, so that
+/// the core does not try it again and again.
+pub const REFUSAL_TIME: Millis = 30_000;
 
 /// Generation of the controller that the backend's `usb-ver` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,8 @@ pub(crate) struct Port {
     state: State,
     /// wPortChange.
     change: u16,
+    /// The device stays awake until then.
+    stays_awake: Millis,
 }
 
 impl Port {
@@ -86,6 +93,7 @@ impl Port {
         attached: Speed::None,
         state: State::Off,
         change: 0,
+        stays_awake: 0,
     };
 
     /// The backend says what is attached now. Another device than before, or
@@ -95,6 +103,7 @@ impl Port {
             return false;
         }
         self.attached = speed;
+        self.stays_awake = 0;
         if self.state == State::Off {
             return false;
         }
@@ -135,10 +144,36 @@ impl Port {
         }
     }
 
-    pub(crate) fn suspend(&mut self) {
+    /// False: the device stays awake.
+    pub(crate) fn suspend(&mut self, now: Millis) -> bool {
         if self.state == State::Enabled {
+            if now < self.stays_awake {
+                return false;
+            }
             self.state = State::Suspended;
         }
+        true
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.state == State::Suspended
+    }
+
+    /// The device has woken up: the resume is over when its news come. False: the
+    /// port was not suspended, or not any more.
+    pub(crate) fn wake(&mut self) -> bool {
+        if self.state != State::Suspended {
+            return false;
+        }
+        self.state = State::Enabled;
+        self.change |= C_SUSPEND;
+        true
+    }
+
+    /// The backend has refused to suspend the device.
+    pub(crate) fn refuse(&mut self, now: Millis) -> bool {
+        self.stays_awake = now.saturating_add(REFUSAL_TIME);
+        self.wake()
     }
 
     pub(crate) fn resume(&mut self, now: Millis) {

@@ -55,6 +55,17 @@ pub struct RootHub {
     ports: [Port; MAX_PORTS as usize],
     count: u8,
     version: UsbVersion,
+    /// The backend suspends devices.
+    carries: bool,
+    /// A bit for each port whose suspension the backend has to be told of.
+    untold: u32,
+    /// A bit for each whose suspension it has been told of and has not answered.
+    unanswered: u32,
+}
+
+/// Bit of a port in a bitmap of ports.
+fn bit(port: PortNumber) -> u32 {
+    1u32.wrapping_shl(u32::from(port.get()))
 }
 
 impl RootHub {
@@ -66,7 +77,54 @@ impl RootHub {
             ports: [Port::NEW; MAX_PORTS as usize],
             count,
             version,
+            carries: false,
+            untold: 0,
+            unanswered: 0,
         })
+    }
+
+    /// Has the backend suspend devices, which may wake up: see
+    /// [`Self::next_suspend`]. Otherwise a suspended port is a matter of the hub alone.
+    #[must_use]
+    pub fn carrying_suspend(mut self, carries: bool) -> Self {
+        self.carries = carries;
+        self
+    }
+
+    /// A port whose suspension the backend is to be told of now; it is until
+    /// [`Self::told`]. One that waits for the answer of an earlier one comes later.
+    pub fn next_suspend(&mut self) -> Option<PortNumber> {
+        while self.untold & !self.unanswered != 0 {
+            // At most 31, and not 0, which no port has.
+            let number = (self.untold & !self.unanswered).trailing_zeros() as u8;
+            let port = PortNumber::new(number)?;
+            if self.ports.get(port.index()).is_some_and(Port::is_suspended) {
+                return Some(port);
+            }
+            // It has been resumed before anybody was told.
+            self.untold &= !bit(port);
+        }
+        None
+    }
+
+    /// The backend has been told of a port's suspension.
+    pub fn told(&mut self, port: PortNumber) {
+        self.untold &= !bit(port);
+        self.unanswered |= bit(port);
+    }
+
+    /// The backend has answered. `suspended`: it has done so. True: the hub driver has
+    /// something to see.
+    pub fn suspend_answered(&mut self, port: PortNumber, suspended: bool, now: Millis) -> bool {
+        if self.unanswered & bit(port) == 0 {
+            // That was another device's.
+            return false;
+        }
+        self.unanswered &= !bit(port);
+        match self.ports.get_mut(port.index()) {
+            Some(port) if !suspended => port.refuse(now),
+            _ => false,
+        }
     }
 
     /// Number of ports.
@@ -75,21 +133,33 @@ impl RootHub {
         self.count
     }
 
-    /// Takes in a connection event. True: the hub driver has something to see.
+    /// Takes in a connection event; what is said again of a suspended device is that it
+    /// has woken up. True: the hub driver has something to see.
     ///
     /// # Errors
     /// [`ConnectError`]; nothing has changed then, except that a port whose
     /// device is too fast counts as empty.
     pub fn connect(&mut self, port: PortNumber, speed: Speed) -> Result<bool, ConnectError> {
-        let version = self.version;
+        let (version, carries) = (self.version, self.carries);
+        let number = port;
         let port = self
-            .port(u16::from(port.get()))
+            .port(u16::from(number.get()))
             .ok_or(ConnectError::NoPort)?;
-        if speed == Speed::High && version == UsbVersion::Usb11 {
-            port.attach(Speed::None);
+        let too_fast = speed == Speed::High && version == UsbVersion::Usb11;
+        let speed = if too_fast { Speed::None } else { speed };
+        let again = port.attached() == speed;
+        let news = if again && carries {
+            port.wake()
+        } else {
+            port.attach(speed)
+        };
+        if !again {
+            self.unanswered &= !bit(number);
+        }
+        if too_fast {
             return Err(ConnectError::TooFast);
         }
-        Ok(port.attach(speed))
+        Ok(news)
     }
 
     /// All devices are gone: the backend is.
@@ -97,6 +167,8 @@ impl RootHub {
         for port in &mut self.ports {
             port.attach(Speed::None);
         }
+        self.untold = 0;
+        self.unanswered = 0;
     }
 
     /// What is attached to a port.
@@ -142,7 +214,7 @@ impl RootHub {
                 match value {
                     PORT_POWER => port.power_on(),
                     PORT_RESET => port.reset(now),
-                    PORT_SUSPEND => port.suspend(),
+                    PORT_SUSPEND => return self.suspend(index & 0xff, now),
                     // Tests and indicators that there are not.
                     _ => return Err(HubStall),
                 }
@@ -165,6 +237,20 @@ impl RootHub {
             }
             _ => Err(HubStall),
         }
+    }
+
+    fn suspend(&mut self, index: u16, now: Millis) -> Result<usize, HubStall> {
+        let carries = self.carries;
+        let port = self.port(index).ok_or(HubStall)?;
+        let awake = !port.is_suspended();
+        if !port.suspend(now) {
+            return Err(HubStall);
+        }
+        if carries && awake && port.is_suspended() {
+            // A number that has a port is one of 1..=31.
+            self.untold |= 1u32.wrapping_shl(u32::from(index));
+        }
+        Ok(0)
     }
 
     /// Bytes of a bitmap with a bit for the hub and one for each port.

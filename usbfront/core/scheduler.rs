@@ -9,12 +9,12 @@
 
 use crate::job::{Endpoint, EndpointId, Finished, Hold, Job, JobId};
 use crate::list::{List, Pool};
-use crate::share::reserve;
+use crate::share::{reserve, FOR_UNLINKS};
 use crate::slots::{Flight, Lie, Slots};
 use crate::table::{NoMemory, Table};
 use crate::transfer::Transfer;
 use crate::work::{Answer, Piece, Work};
-use usbif::Response;
+use usbif::{PortNumber, Response};
 
 const ESHUTDOWN: i32 = 108;
 
@@ -114,6 +114,16 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
     /// The next thing that may go on the ring now.
     pub fn next_work(&mut self) -> Option<Work> {
         self.next_unlink().or_else(|| self.next_piece())
+    }
+
+    /// Id of a request to suspend the device on a port, if there is room for one beside
+    /// an unlink: it is in flight from now on.
+    pub fn suspend(&mut self, port: PortNumber) -> Option<u16> {
+        if self.slots.free() <= FOR_UNLINKS {
+            return None;
+        }
+        let (_, id) = self.slots.take(Flight::Suspend(port))?;
+        Some(id)
     }
 
     fn next_unlink(&mut self) -> Option<Work> {
@@ -227,6 +237,7 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         let (slot, flight) = self.slots.answer(response)?;
         Ok(match flight {
             Flight::Unlink => Answer::Unlinked,
+            Flight::Suspend(port) => Answer::Suspended(port),
             Flight::Piece {
                 job,
                 offset,

@@ -11,7 +11,7 @@
 //! | request | goes out while more entries are free than |
 //! | --- | --- |
 //! | unlink | 0 |
-//! | control | 1 |
+//! | control, suspension of a port | 1 |
 //! | isochronous, as many as there are | 3 |
 //! | first of a bulk or interrupt endpoint | 5 |
 //! | further of a bulk or interrupt endpoint, up to 4 | 8 |
@@ -21,7 +21,7 @@
 
 use crate::transfer::Shape;
 
-const FOR_UNLINKS: u8 = 1;
+pub(crate) const FOR_UNLINKS: u8 = 1;
 const FOR_CONTROL: u8 = 3;
 const FOR_STREAMS: u8 = 5;
 const FOR_OTHERS: u8 = 8;

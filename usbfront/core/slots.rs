@@ -8,7 +8,7 @@
 //! cannot hit one.
 
 use crate::job::JobId;
-use usbif::Response;
+use usbif::{PortNumber, Response};
 
 /// Requests that the ring holds (`XENUSB_URB_RING_SIZE`).
 pub const SLOTS: usize = 16;
@@ -54,6 +54,8 @@ pub(crate) enum Flight {
     },
     /// The unlink of another request.
     Unlink,
+    /// The suspension of the device on a port.
+    Suspend(PortNumber),
 }
 
 #[derive(Clone, Copy)]
@@ -168,7 +170,7 @@ impl Slots {
         let waiting = |entry: &&Entry| match entry.flight {
             Some(Flight::Unlink) => true,
             Some(Flight::Piece { unlinked, .. }) => unlinked,
-            None => false,
+            Some(Flight::Suspend(_)) | None => false,
         };
         self.entries.iter().filter(waiting).count()
     }

@@ -41,7 +41,7 @@ pub use packets::{
     outcome, spans, Outcome, Places, Run, Span, Spans, DATA_PAGES, MOST_BYTES, MOST_PACKETS,
 };
 pub use plan::{Fragment, Memory, Part, Plan};
-pub use port::{Millis, UsbVersion, RESET_TIME, RESUME_TIME};
+pub use port::{Millis, UsbVersion, REFUSAL_TIME, RESET_TIME, RESUME_TIME};
 pub use root_hub::{ConnectError, HubStall, RootHub};
 pub use scheduler::Scheduler;
 pub use slots::{Lie, Slot, SLOTS};

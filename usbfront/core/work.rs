@@ -5,6 +5,7 @@
 use crate::job::JobId;
 use crate::slots::Slot;
 use crate::transfer::Transfer;
+use usbif::PortNumber;
 
 /// A piece that shall be sent. Its place and length are in the transfer's
 /// [unit](Transfer).
@@ -47,6 +48,8 @@ pub enum Work {
 pub enum Answer {
     /// An unlink was carried out, or came too late.
     Unlinked,
+    /// The device on a port was suspended, or not, as the answer's status says.
+    Suspended(PortNumber),
     /// A piece is over. Take the data out of its slot, then call
     /// [`Scheduler::settle`](crate::Scheduler::settle).
     Piece {

@@ -9,4 +9,5 @@ pub(crate) mod root_hub;
 mod scheduler;
 mod sending;
 mod streams;
+mod suspend;
 mod transfer;

@@ -9,7 +9,7 @@ pub(crate) const GET_PORT_STATUS: u16 = 0xa300;
 pub(crate) const SET: u16 = 0x2303;
 pub(crate) const CLEAR: u16 = 0x2301;
 
-fn hub(count: u8, version: UsbVersion) -> RootHub {
+pub(crate) fn hub(count: u8, version: UsbVersion) -> RootHub {
     let mut hub = RootHub::new(count, version).unwrap();
     for port in 1..=count {
         hub.control(SET, 8, u16::from(port), 0, &mut []).unwrap();
@@ -17,7 +17,7 @@ fn hub(count: u8, version: UsbVersion) -> RootHub {
     hub
 }
 
-fn status(hub: &mut RootHub, port: u16, now: Millis) -> (u16, u16) {
+pub(crate) fn status(hub: &mut RootHub, port: u16, now: Millis) -> (u16, u16) {
     let mut answer = [0; 4];
     assert_eq!(
         hub.control(GET_PORT_STATUS, 0, port, now, &mut answer),
@@ -29,7 +29,7 @@ fn status(hub: &mut RootHub, port: u16, now: Millis) -> (u16, u16) {
     )
 }
 
-fn port(number: u8) -> PortNumber {
+pub(crate) fn port(number: u8) -> PortNumber {
     PortNumber::new(number).unwrap()
 }
 

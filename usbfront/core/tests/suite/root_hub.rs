@@ -29,15 +29,22 @@ proptest! {
                 0..100u16,
                 0..31u8,
                 0..4u8,
+                0..3u8,
             ),
             0..200,
         ),
+        carries: bool,
     ) {
         let power = (1..=count).map(|port| control(SET, 8, port.into(), 0));
-        let steps = requests.into_iter().flat_map(|(request, value, index, later, number, speed)| {
-            [control(request, value, index, later), Step::Connect(number + 1, speed)]
+        let steps = requests.into_iter().flat_map(|(request, value, index, later, number, speed, told)| {
+            let news = match told {
+                0 => Step::Connect(number + 1, speed),
+                1 => Step::Tell,
+                _ => Step::Answer(number + 1, speed == 0),
+            };
+            [control(request, value, index, later), news]
         });
-        follow(count, UsbVersion::Usb20, power.chain(steps));
+        follow(count, UsbVersion::Usb20, carries, power.chain(steps));
     }
 
     /// A frontend is never left connected to a backend that has gone, and
