@@ -16,6 +16,7 @@ class Counts:
     line_kib: int
     played: int
     keys: int
+    wakeups: int
     pictures: int
     samples: int
     rogue_step: int
@@ -43,6 +44,7 @@ LONG = Counts(
     line_kib=1024,
     played=960_000,
     keys=500,
+    wakeups=50,
     pictures=300,
     samples=480_000,
     rogue_step=1,
@@ -70,6 +72,7 @@ WATCHED = Counts(
     line_kib=32,
     played=48_000,
     keys=10,
+    wakeups=2,
     pictures=10,
     samples=16_000,
     rogue_step=9,
@@ -96,6 +99,7 @@ SHORT = Counts(
     line_kib=128,
     played=240_000,
     keys=60,
+    wakeups=5,
     pictures=40,
     samples=48_000,
     rogue_step=9,

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A suspended port: the device sleeps in dom0 too, and what wakes it wakes its guest."""
+
+import pytest
+
+from lab.emulated import Keyboard
+from lab.evdev import EV_KEY, PER_KEY, Recorder
+from lab.test_input import CODES
+
+# As short as it can be for the recorder, which throws away the first 50 ms after an open.
+DELAY = 200
+
+
+def wait_power(domain, device, status, why):
+    domain.wait(f'[ "$(cat {device}/power/runtime_status)" = {status} ]', 30, why)
+
+
+def power(domain, device):
+    return domain.run(f"cd {device}/power && cat runtime_status control").split()
+
+
+def suspend(guest, device):
+    guest.run(f"cd {device}/power && echo {DELAY} >autosuspend_delay_ms && echo auto >control")
+
+
+def wait_suspended(vusb, keyboard, device):
+    wait_power(vusb.guest, device, "suspended", "the guest does not suspend it")
+    wait_power(vusb.dom0, keyboard.sysfs, "suspended", "it is not suspended in dom0")
+
+
+class Typist:
+    """Types into a guest and knows what has to arrive."""
+
+    def __init__(self, keyboard, recorder):
+        self.keyboard = keyboard
+        self.recorder = recorder
+        self.expected = []
+
+    def type(self, *keys):
+        self.keyboard.press(*keys)
+        self.expected += [(CODES[key], value) for key in keys for value in (1, 0)]
+        self.recorder.wait(len(self.expected) * PER_KEY, f"{keys}: a key does not arrive")
+        assert self.recorder.events(EV_KEY) == self.expected
+
+
+@pytest.mark.covers("keyboard (HID)", "remote-wakeup")
+@pytest.mark.parametrize("controller", ["uhci", "ehci", "xhci"])
+def test_a_key_wakes_a_suspended_port(lab, guest, vusb, usbback, counts, controller):
+    with Keyboard(lab.dom0, lab.monitor, controller) as keyboard:
+        usbback.add(vusb.rule(keyboard.busname, 1))
+        keyboard.plug()
+        device = vusb.wait_device(1)
+        recorder = Recorder(guest, device)
+        typist = Typist(keyboard, recorder)
+        typist.type("a")
+        suspend(guest, device)
+        names = list(CODES)
+        for number in range(counts.wakeups):
+            wait_suspended(vusb, keyboard, device)
+            # The whole bus of the guest: nothing else is on it.
+            wait_power(guest, f"/sys/bus/usb/devices/usb{vusb.bus()}", "suspended", "the root hub stays awake")
+            key = names[number % len(names)]
+            typist.type(key, key)
+        # The guest wakes it by itself, as often as it likes.
+        guest.run(f"cd {device}/power && echo 0 >autosuspend_delay_ms; for i in $(seq 20); do echo on >control; echo auto >control; done")
+        suspend(guest, device)
+        wait_suspended(vusb, keyboard, device)
+        guest.run(f"echo on >{device}/power/control")
+        wait_power(vusb.dom0, keyboard.sysfs, "active", "it is not awake in dom0")
+        typist.type("b")
+        recorder.stop()
+
+
+def test_a_host_that_keeps_the_device_awake(lab, guest, vusb, usbback):
+    """Then the guest's port stays awake too, so that no key is lost."""
+    with Keyboard(lab.dom0, lab.monitor, "ehci") as keyboard:
+        usbback.add(vusb.rule(keyboard.busname, 1))
+        keyboard.plug()
+        device = vusb.wait_device(1)
+        recorder = Recorder(guest, device)
+        typist = Typist(keyboard, recorder)
+        assert power(lab.dom0, keyboard.sysfs) == ["active", "on"]
+        suspend(guest, device)
+        wait_suspended(vusb, keyboard, device)
+        # The host wakes it: so the guest is told.
+        lab.dom0.run(f"echo on >{keyboard.sysfs}/power/control")
+        wait_power(guest, device, "active", "the guest does not hear of it")
+        guest.run("sleep 2")
+        for key in ("a", "b", "c"):
+            assert power(lab.dom0, keyboard.sysfs) == ["active", "on"]
+            typist.type(key)
+            guest.run("sleep 1")
+        recorder.stop()
+
+
+def test_a_sleeping_device_goes(lab, guest, vusb, usbback):
+    """Pulled out, or given back to dom0, where it is as awake as it was."""
+    with Keyboard(lab.dom0, lab.monitor, "ehci") as keyboard:
+        rule = vusb.rule(keyboard.busname, 1)
+        usbback.add(rule)
+        for _ in range(2):
+            keyboard.plug()
+            device = vusb.wait_device(1)
+            suspend(guest, device)
+            wait_suspended(vusb, keyboard, device)
+            keyboard.unplug()
+            keyboard.wait_absent()
+            vusb.wait_no_device(1)
+        keyboard.plug()
+        device = vusb.wait_device(1)
+        suspend(guest, device)
+        wait_suspended(vusb, keyboard, device)
+        # Another frontend finds it asleep, and can use it.
+        guest.run("rmmod xen_hcd")
+        guest.run("modprobe xen-hcd")
+        vusb.wait_connected()
+        device = vusb.wait_device(1)
+        recorder = Recorder(guest, device)
+        typist = Typist(keyboard, recorder)
+        typist.type("a")
+        suspend(guest, device)
+        wait_suspended(vusb, keyboard, device)
+        typist.type("b")
+        recorder.stop()
+        wait_suspended(vusb, keyboard, device)
+        usbback.remove(rule)
+        vusb.wait_no_device(1)
+        lab.dom0.wait(f"ls {keyboard.sysfs}/{keyboard.busname}:1.0/driver/module | grep -q .", 30, "no driver of dom0 has it")
+        assert power(lab.dom0, keyboard.sysfs) == ["active", "on"]
+
+
+def test_a_stock_frontend_suspends_nothing(lab, guest, stock_vusb, usbback):
+    with Keyboard(lab.dom0, lab.monitor, "ehci") as keyboard:
+        usbback.add(stock_vusb.rule(keyboard.busname, 1))
+        keyboard.plug()
+        device = stock_vusb.wait_device(1)
+        suspend(guest, device)
+        wait_power(guest, device, "suspended", "the guest does not suspend it")
+        assert power(lab.dom0, keyboard.sysfs) == ["active", "on"]
+        guest.run(f"echo on >{device}/power/control")
+        recorder = Recorder(guest, device)
+        Typist(keyboard, recorder).type("a")
+        recorder.stop()
