@@ -14,7 +14,8 @@ TRACING = "/sys/kernel/tracing"
 KEY = "common_stacktrace"
 # Different call chains of one event; a domain that does other things at the same time has hundreds.
 SIZE = 4096
-INTERRUPTS = ("asm_", "handle_softirqs", "__do_softirq")
+# Entries from hardware, and from Xen into PV domains, whose assembler leaves no frame.
+INTERRUPTS = ("asm_", "exc_", "sysvec_", "common_interrupt", "xen_evtchn_do_upcall", "handle_softirqs", "__do_softirq")
 SYMBOL = re.compile(r"^(?P<function>\S+?)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?(?: \[(?P<module>\w+)\])?$")
 
 
