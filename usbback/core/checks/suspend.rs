@@ -187,7 +187,15 @@ mod pvusb_suspend {
         assert_eq!(events.peek(), Some(Speed::Low));
         events.sent();
         assert_eq!(events.peek(), None);
-        // Nor has it for who did not suspend it.
+        // Nor has one that is gone.
+        events.wake();
+        events.set(Speed::None);
+        assert_eq!(events.peek(), Some(Speed::None));
+        events.sent();
+        assert_eq!(events.peek(), None);
+        // Nor is it news for who did not suspend it.
+        events.set(Speed::Low);
+        events.sent();
         events.wake();
         events.forget();
         events.sent();
