@@ -126,6 +126,8 @@ def main() -> int:
     options = Options(images=default_images(), usbbk=paths.TOP / "usbbk.ko", xen_hcd=paths.TOP / "xen-hcd.ko")
     lab = Lab(f"demo-{os.getpid()}")
     demo = Demo(lab)
+    # On a machine that has never had a lab, nothing has made it yet.
+    paths.LABS.mkdir(parents=True, exist_ok=True)
     with lab, tempfile.TemporaryDirectory(dir=paths.LABS) as workdir:
         demo.step("boot Xen and dom0 in QEMU", lambda: lab.start(options))
         tell(demo, Path(workdir))
