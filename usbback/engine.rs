@@ -21,7 +21,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use ring::{BackRing, Corrupt};
 use usb::urb::{Ticket, Urb};
-use usbback_core::{refused, Back, Index, Port, Slots, Verdict, SLOTS};
+use usbback_core::{landed, refused, Back, Index, Port, Slots, Verdict, SLOTS};
 use usbif::{Direction, PortNumber, Request, Response, Statistics, Status, Submit, URB_ENTRY};
 use xen::evtchn::EventChannel;
 use xen::ring_page::MappedRing;
@@ -300,8 +300,10 @@ impl Engine {
     fn landed(&mut self, connection: &Arc<Connection>, urb: Urb<Connection>) {
         let index = urb.tag();
         let submit = self.submits.get(index).and_then(Option::as_ref);
+        let leaves = Index::new(index).is_none_or(|slot| self.leaves(slot));
         let response = submit.map(|submit| {
-            let response = self.copier.give(submit, &urb);
+            let status = landed(urb.status(), leaves);
+            let response = self.copier.give(submit, &urb, status);
             let (status, bytes) = (response.status, response.actual_length);
             self.statistics.ended(status, submit.direction, bytes);
             response
@@ -314,6 +316,15 @@ impl Engine {
             self.answer(&Response { id, ..response });
             self.go_on(connection, flight.port);
         }
+    }
+
+    /// Whether the device of a request does not stay on its port.
+    fn leaves(&self, slot: Index) -> bool {
+        self.slots
+            .get(slot)
+            .and_then(|flight| self.ports.get(flight.port.index()))
+            .and_then(Port::device)
+            .is_none_or(|attached| attached.target.has_ended())
     }
 
     /// Gives a request back early, if it is there. An operation of the USB core

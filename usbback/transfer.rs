@@ -151,13 +151,18 @@ impl Copier {
         Ok(batch.run()?)
     }
 
-    /// After completion: incoming data, and what became of each packet. The id is
-    /// for the caller to set.
-    pub(crate) fn give(&mut self, submit: &Submit, urb: &Urb<Connection>) -> Response {
+    /// After completion with `status`: incoming data, and what became of each packet.
+    /// The id is for the caller to set.
+    pub(crate) fn give(
+        &mut self,
+        submit: &Submit,
+        urb: &Urb<Connection>,
+        status: Status,
+    ) -> Response {
         let mut response = Response {
             id: 0,
             start_frame: 0,
-            status: Status::from_urb(urb.status()),
+            status,
             actual_length: urb.actual_length().min(submit.data.total()),
             error_count: 0,
         };

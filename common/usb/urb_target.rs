@@ -56,6 +56,11 @@ impl Target {
         self.state.store(ENDED, Relaxed);
     }
 
+    /// Whether it is closed for good.
+    pub fn has_ended(&self) -> bool {
+        self.state.load(Relaxed) == ENDED
+    }
+
     /// Undoes [`Self::close`], after a reset or a resume, unless it has ended.
     pub fn reopen(&self) {
         let _ = self.state.cmpxchg(CLOSED, OPEN, Relaxed);

@@ -28,12 +28,14 @@ pub enum Class {
     /// them kept in reserve for when memory is short: block devices depend on
     /// it. An item never runs twice at once. Its items must not wait for
     /// ordinary workqueues. Not of high priority: who makes much work for them,
-    /// such as a guest, would leave other processes one part in ninety.
+    /// such as a guest, would leave other processes one part in ninety. It stands
+    /// still while the system sleeps, from before devices do until after they wake.
     Data,
     /// One item at a time in the order of enqueuing; items may take long.
     Ordered,
     /// Different items at the same time, each never twice at once; items may
-    /// take long. The kernel picks the number of workers.
+    /// take long. The kernel picks the number of workers. It stands still while the
+    /// system sleeps.
     Concurrent,
 }
 
@@ -62,12 +64,13 @@ impl WorkQueue {
     pub fn new(name: &CStr, class: Class) -> Result<Self> {
         const ORDERED: u32 = bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags___WQ_ORDERED;
         const LOCAL: u32 = bindings::wq_flags_WQ_PERCPU;
+        const FREEZABLE: u32 = bindings::wq_flags_WQ_FREEZABLE;
         const SOON: u32 = bindings::wq_flags_WQ_BH | bindings::wq_flags_WQ_HIGHPRI;
         let (flags, most) = match class {
             Class::Soft => (LOCAL | SOON, 0),
-            Class::Data => (LOCAL | bindings::wq_flags_WQ_MEM_RECLAIM, 1),
+            Class::Data => (LOCAL | FREEZABLE | bindings::wq_flags_WQ_MEM_RECLAIM, 1),
             Class::Ordered => (ORDERED, 1),
-            Class::Concurrent => (bindings::wq_flags_WQ_UNBOUND, 0),
+            Class::Concurrent => (FREEZABLE | bindings::wq_flags_WQ_UNBOUND, 0),
         };
         // SAFETY: The format takes one string, which is valid.
         let raw = unsafe {

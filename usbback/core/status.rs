@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a guest is told when the host did not even start a transfer, or when
-//! an operation that the host ran on the guest's behalf failed.
+//! What a guest is told when the host did not even start a transfer, or broke it
+//! off, or when an operation that the host ran on the guest's behalf failed.
 
 use usbif::Status;
 
@@ -21,6 +21,20 @@ pub const fn refused(errno: i32) -> Status {
         ENOENT | EINVAL | EMSGSIZE => Status::Invalid,
         // The port was closed under the request: reset, suspend, unplug.
         ESHUTDOWN | EHOSTUNREACH => Status::Shutdown,
+        _ => Status::from_urb(errno),
+    }
+}
+
+/// The wire's status for a URB that the host gave back with `errno`, 0 or negative.
+///
+/// A URB that was killed (-ENOENT) was not given up by the guest, which unlinks: the
+/// host has reset the device or put it to sleep. As long as the device stays, that is
+/// a transfer that went wrong, which drivers try again; to `Shutdown` they would give
+/// up for good, as usbhid does. `leaves`: the device does not stay.
+#[must_use]
+pub const fn landed(errno: i32, leaves: bool) -> Status {
+    match errno.saturating_neg() {
+        ENOENT if !leaves => Status::IoError,
         _ => Status::from_urb(errno),
     }
 }

@@ -38,5 +38,5 @@ pub use returned::{Back, Ended, Returned};
 pub use rule::{admit, BadRule, Rule, Taken, Target, DOMID_FIRST_RESERVED};
 pub use slots::{Index, NoSlot, Slots, SLOTS};
 pub use speed::{unfit, HostSpeed, Unfit, Version};
-pub use status::{failed, refused};
+pub use status::{failed, landed, refused};
 pub use xenbus::{next_move, Move, Other, Own};

@@ -108,6 +108,19 @@ mod pvusb_backend {
     }
 
     #[test]
+    fn landings() {
+        for leaves in [false, true] {
+            assert_eq!(landed(0, leaves), Status::Ok);
+            assert_eq!(landed(-32, leaves), Status::Stall);
+            // Unlinked by the guest, or by the core for a device that is gone.
+            assert_eq!(landed(-104, leaves), Status::Shutdown);
+            assert_eq!(landed(-108, leaves), Status::Shutdown);
+        }
+        assert_eq!(landed(-2, false), Status::IoError);
+        assert_eq!(landed(-2, true), Status::Shutdown);
+    }
+
+    #[test]
     fn handshake() {
         use Other::*;
         for online in [false, true] {
