@@ -8,6 +8,8 @@ ifeq ($(KERNELRELEASE),)
 SHELL := /bin/sh
 tool  := scripts/tool-root
 MODULES := usbbk.ko xen-hcd.ko
+# Of the tests; those of the lab are in tests/lab/parts.py.
+PARTS   := host first-light usb hostile
 
 # Prepared kernel tree; empty: scripts/kernel-tree makes one.
 KDIR ?=
@@ -46,9 +48,14 @@ demo: modules ## watch a USB stick of dom0 being used in a guest
 check: ## run all tests
 	@scripts/check
 
-check-long: ## run all tests at full counts; the report is Documentation/test-report.md
-	@scripts/check --long --report Documentation/test-report.md \
-		--compatibility Documentation/compatibility.md
+# A working day for all; PART=usb, say, is one of them. Each has its report.
+check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## run all tests at full counts (PART=host, first-light, usb or hostile: these); reports in Documentation/reports
+
+check-long-host:
+	@scripts/check --long --only host --report Documentation/reports/host.md
+
+check-long-%:
+	@scripts/check --long --part $* --report Documentation/reports/$*.md
 
 check-debug: ## the lab at reduced counts on a kernel with lockdep, kmemleak, heap checks
 	@scripts/check --debug

@@ -81,8 +81,15 @@ def cases(xml: pathlib.Path) -> list[str]:
     return lines
 
 
-def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, parts: list[tuple[str, int, int]], lab: pathlib.Path):
-    """Writes the page. `parts`: name, passed and failed of each part of the run."""
+def covered(rows: list[tuple[str, str, str, str]]) -> list[str]:
+    """How much of each crate its tests run."""
+    head = ["", "## Coverage of the pure crates", "", "| crate | lines | run | percent |", "| --- | ---: | ---: | ---: |"]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows)] if rows else []
+
+
+def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, tally, lab: pathlib.Path):
+    """Writes the page from what scripts/check has counted (its Tally) and the lab's own report."""
+    parts = tally.parts
     lines = [
         f"# {title}",
         "",
@@ -98,6 +105,7 @@ def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, parts: list[
         *(f"| {name} | {passed} | {failed} |" for name, passed, failed in parts),
         f"| **all** | {sum(part[1] for part in parts)} | {sum(part[2] for part in parts)} |",
     ]
+    lines += covered(tally.coverage)
     if lab.exists():
         lines += ["", "## What works with what", "", *compatibility(lab)]
         lines += ["", "## In the lab", *cases(lab)]

@@ -17,6 +17,7 @@ from lab.counts import LONG, SHORT, WATCHED
 from lab.kernel import KERNEL
 from lab.lab import Lab
 from lab.machine import Options
+from lab.parts import PART_OF, PARTS
 from lab.usbback import Usbback
 
 # Debian's kernel has been built without KUnit so far.
@@ -33,11 +34,18 @@ def pytest_addoption(parser):
     group.addoption("--usbbk", default=str(KERNEL.modules / "usbbk.ko"), help="backend module under test")
     group.addoption("--xen-hcd", default=str(KERNEL.modules / "xen-hcd.ko"), help="frontend module under test")
 
+    group.addoption("--part", choices=PARTS, help="only the tests of one part")
     group.addoption("--pending", action="store_true", help="also tests that are known not to pass yet")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what is known not to pass yet; the summary names it."""
+    """Leaves out other parts, and what is known not to pass yet; the summary names it."""
+    stray = {item.path.name for item in items} - set(PART_OF)
+    if stray:
+        raise pytest.UsageError(f"{', '.join(stray)}: belongs to no part; see parts.py")
+    part = config.getoption("--part")
+    if part:
+        items[:] = [item for item in items if PART_OF[item.path.name] == part]
     if config.getoption("--pending"):
         return
     pending = [item for item in items if item.get_closest_marker("pending")]

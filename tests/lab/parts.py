@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The parts of the lab's tests: each can be run at full counts by itself, and has a report of its own."""
+
+PARTS = {
+    "first-light": "flow_2009 guest_death input lab mass_storage rules throughput unbind unplug usbtest xl",
+    "usb": "camera composite dialect_2009 dom0_suspend driver_domain hub isochronous microphone network numbers"
+    " save_restore serial simulated speaker statistics steady_state uas unlink_storm wakeup",
+    "hostile": "kunit rogue_backend rogue_frontend",
+}
+PART_OF = {f"test_{name}.py": part for part, names in PARTS.items() for name in names.split()}
