@@ -25,7 +25,6 @@ def play(lab, domain, device, speaker, count):
     return audio.played(lab.machine.recording)
 
 
-@pytest.mark.pending("has passed once; how steady its gaps are is not known")
 @pytest.mark.covers("speaker (UAC)", "isochronous control")
 @pytest.mark.parametrize("controller", ["uhci", "xhci"])
 def test_speaker(lab, guest, vusb, usbback, counts, controller, record_property):

@@ -8,7 +8,6 @@ writes are at the device when they are taken back.
 
 import pytest
 
-from lab.conftest import both_types
 from lab.counters import grown, halves
 from lab.simulated import Echo
 
@@ -40,7 +39,6 @@ def echoes(vusb, usbback):
 
 
 @pytest.mark.covers("echo", "control bulk interrupt")
-@both_types
 def test_each_comes_back_once(guest, vusb, echoes, counts, record_property):
     before = halves(vusb)
     nodes = " ".join(vusb.usbfs(port) for port in range(1, 1 + DEVICES))
