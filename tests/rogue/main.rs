@@ -5,11 +5,12 @@
 //! After each it must still be able to behave: that is the check.
 //!
 //! `rogue backend` is the other way round: from dom0's user space it speaks to the
-//! frontend of a guest.
+//! frontend of a guest. `rogue hog` uses up what a domain has of something.
 
 mod attack;
 mod backend;
 mod frontend;
+mod hog;
 #[cfg(test)]
 mod loopback;
 #[cfg(not(test))]
@@ -30,6 +31,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const USAGE: &str = "\
 Usage: rogue [OPTION...] ATTACK...
        rogue backend [OPTION...] ATTACK...   see rogue backend --help
+       rogue hog WHAT                        see rogue hog --help
 Attacks the backend of a vusb of this guest, which no driver may be using. After
 each attack the devices must work as they should.
 
@@ -136,34 +138,58 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Parses the words and does what they say; None: they make no sense.
-fn attempt(backend: bool, words: Vec<String>) -> Option<Result<()>> {
-    if backend {
-        Some(backend::run(&backend::Options::parse(words.into_iter())?))
-    } else {
-        Some(run(&parse(words.into_iter())?))
+/// What the program can be.
+enum Role {
+    Frontend,
+    Backend,
+    Hog,
+}
+
+impl Role {
+    /// From the first word, which goes if it says so.
+    fn of(words: &mut Vec<String>) -> Self {
+        let role = match words.first().map(String::as_str) {
+            Some("backend") => Self::Backend,
+            Some("hog") => Self::Hog,
+            _ => return Self::Frontend,
+        };
+        words.remove(0);
+        role
+    }
+
+    fn usage(&self) -> String {
+        match self {
+            Self::Frontend => usage(),
+            Self::Backend => backend::usage(),
+            Self::Hog => hog::USAGE.to_owned(),
+        }
+    }
+
+    /// Does what the words say; None: they make no sense.
+    fn run(&self, words: Vec<String>) -> Option<Result<()>> {
+        Some(match self {
+            Self::Frontend => run(&parse(words.into_iter())?),
+            Self::Backend => backend::run(&backend::Options::parse(words.into_iter())?),
+            Self::Hog => hog::run(hog::Good::parse(&words)?),
+        })
     }
 }
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let backend = words.first().is_some_and(|word| word == "backend");
-    if backend {
-        words.remove(0);
-    }
-    let usage = if backend { backend::usage } else { usage };
+    let role = Role::of(&mut words);
     if words.iter().any(|word| word == "--help" || word == "-h") {
-        print!("{}", usage());
+        print!("{}", role.usage());
         return ExitCode::SUCCESS;
     }
-    match attempt(backend, words) {
+    match role.run(words) {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(error)) => {
             eprintln!("rogue: {error}");
             ExitCode::FAILURE
         }
         None => {
-            eprint!("{}", usage());
+            eprint!("{}", role.usage());
             ExitCode::from(2)
         }
     }

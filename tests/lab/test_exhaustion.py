@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest in which something has run out: what works goes on, what begins fails and says so, and works afterwards."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from lab.kernel import KERNEL
+from lab.rogue_frontend import Reader
+
+# So little that it is soon used up.
+SCARCE = "max_grant_frames = 4\nevent_channels = 64"
+
+
+@pytest.fixture
+def scarce(lab):
+    guest = lab.guest(3)
+    guest.destroy()
+    guest.start(memory=KERNEL.small_guest, frontend="ours", config=SCARCE)
+    yield guest
+    guest.destroy()
+
+
+@contextmanager
+def hogged(guest, good):
+    """Nothing of it is left in the guest."""
+    guest.run("modprobe xen-gntalloc limit=65536")
+    job = guest.job(f"ulimit -n 4096; exec rogue hog {good} >/tmp/hogged 2>&1")
+    print(guest.wait("grep taken: /tmp/hogged", 60, f"{good} do not run out"))
+    yield
+    job.kill()
+    guest.wait("! pidof rogue", 30)
+
+
+@contextmanager
+def crowded(guest):
+    """XenStore takes no more nodes of the guest."""
+    fill = "i=0; while xenstore-write $(seq -f data/hog/$i-%g=x 100 | tr = ' ') 2>/tmp/hogged; do i=$((i + 1)); done; cat /tmp/hogged"
+    print(guest.run(fill, 120))
+    yield
+    guest.dom0.run(f"xenstore-rm /local/domain/{guest.domid}/data/hog")
+
+
+@pytest.mark.parametrize("good", ["grants", "channels", "nodes"])
+def test_run_out(usbback, scarce, good):
+    guest = scarce
+    with Reader(usbback, guest, udc=0) as reader:
+        reads = reader.reads()
+        reader.assert_goes_on(reads)
+        late = usbback.vusb(guest, 1)
+        with crowded(guest) if good == "nodes" else hogged(guest, good):
+            guest.run("dmesg -C")
+            late.create()
+            print(guest.wait("dmesg | grep 'vusb-1:'", 60, "the frontend does not say what is wrong"))
+            assert not late.connected
+            reader.assert_goes_on(reader.reads())
+        late.remove()
+        late.create()
+        late.wait_connected()
+        late.remove()
