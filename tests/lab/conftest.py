@@ -45,13 +45,15 @@ def pytest_collection_modifyitems(config, items):
         raise pytest.UsageError(f"{', '.join(stray)}: belongs to no part; see parts.py")
     part = config.getoption("--part")
     if part:
-        items[:] = [item for item in items if PART_OF[item.path.name] == part]
-    if config.getoption("--pending"):
-        return
-    pending = [item for item in items if item.get_closest_marker("pending")]
-    config.stash[PENDING] = pending
-    config.hook.pytest_deselected(items=pending)
-    items[:] = [item for item in items if item not in pending]
+        leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
+    if not config.getoption("--pending"):
+        config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
+        leave_out(config, items, config.stash[PENDING])
+
+
+def leave_out(config, items, unwanted):
+    config.hook.pytest_deselected(items=unwanted)
+    items[:] = [item for item in items if item not in unwanted]
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -64,6 +66,19 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "expect_log(pattern): kernel log lines that this test provokes on purpose")
+
+
+def names_kinds(test) -> bool:
+    """Whether a test itself says in which kinds of guest it runs."""
+    return any("guest_type" in mark.args[0].split(",") for mark in test.iter_markers("parametrize"))
+
+
+def pytest_generate_tests(metafunc):
+    """At full counts, what works with our pair in one kind of guest is tried in the other one, too."""
+    marks = [mark.kwargs for mark in metafunc.definition.iter_markers("covers")]
+    ours = marks and not any("peer" in mark or "domain" in mark for mark in marks)
+    if metafunc.config.getoption("--long") and ours and not names_kinds(metafunc.definition):
+        metafunc.parametrize("guest_type", SLOTS)
 
 
 @pytest.fixture(autouse=True)
@@ -144,9 +159,14 @@ def no_leaks(keeper):
 
 
 @pytest.fixture
-def counts(pytestconfig):
-    """How often a test repeats: few times that fit a working day, or the full number."""
-    if pytestconfig.getoption("--long"):
+def counts(request):
+    """How often a test repeats: few times that fit a working day, or the full number.
+
+    A second kind of guest that a test does not ask for gets few of them.
+    """
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    second = parameters.get("guest_type") == "pvh" and not names_kinds(request.node)
+    if request.config.getoption("--long") and not second:
         return LONG
     return WATCHED if KERNEL.watches else SHORT
 
