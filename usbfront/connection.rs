@@ -44,6 +44,9 @@ struct Settings {
     indirect: bool,
     /// The backend suspends devices, and says when one wakes up.
     suspend: bool,
+    /// The backend is QEMU's. A request that fails makes it take back those that it has
+    /// queued behind it at the same endpoint, of which it (11.1) dies.
+    one_at_a_time: bool,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             trusted: crate::trusted() && trusted != Some(0),
             indirect: segments.is_some_and(|most| most as usize >= MAX_INDIRECT),
             suspend: suspend == Some(1),
+            one_at_a_time: is_qemu(&store, backend)?,
         })
     }
 
@@ -66,6 +70,15 @@ impl Settings {
         let ports = u8::try_from(self.ports).map_err(|_| EINVAL)?;
         let hub = RootHub::new(ports, self.version).ok_or(EINVAL)?;
         Ok(hub.carrying_suspend(self.suspend))
+    }
+}
+
+/// Whether the toolstack has made the backend's directory for QEMU.
+fn is_qemu(store: &Store<'_>, backend: &CStr) -> Result<bool> {
+    match store.read::<8>(backend, c"type") {
+        Ok(text) => Ok(text.as_bytes() == b"qusb"),
+        Err(ENOENT | E2BIG) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -81,7 +94,12 @@ impl Connection {
         let dev = frontend.device();
         let settings = Settings::read(dev, backend)?;
         let queue = Arc::new(WorkQueue::new(c"xen-hcd", Class::Soft)?, GFP_KERNEL)?;
-        let state = State::new(settings.hub()?, settings.trusted, settings.indirect)?;
+        let state = State::new(
+            settings.hub()?,
+            settings.trusted,
+            settings.indirect,
+            settings.one_at_a_time,
+        )?;
         let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
         let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
         let controller = Controller::new(

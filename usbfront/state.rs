@@ -82,11 +82,17 @@ pub(crate) struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(hub: RootHub, trusted: bool, indirect: bool) -> Result<Self> {
+    pub(crate) fn new(
+        hub: RootHub,
+        trusted: bool,
+        indirect: bool,
+        one_at_a_time: bool,
+    ) -> Result<Self> {
+        let scheduler = Scheduler::new(Growing::new(64)?, Growing::new(32)?);
         Ok(Self {
             hub,
             hub_suspended: false,
-            scheduler: Scheduler::new(Growing::new(64)?, Growing::new(32)?),
+            scheduler: scheduler.one_at_a_time(one_at_a_time),
             link: None,
             down: false,
             trusted,

@@ -29,6 +29,7 @@ pub struct Scheduler<P, J, E> {
     pub(crate) slots: Slots,
     /// Endpoints whose queues do not move: see [`Self::begin_release`].
     pub(crate) held: u32,
+    one_at_a_time: bool,
 }
 
 impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
@@ -41,7 +42,16 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
             unlink: List::EMPTY,
             slots: Slots::new(),
             held: 0,
+            one_at_a_time: false,
         }
+    }
+
+    /// Of no endpoint is more than one request in flight: for a backend that cannot
+    /// take back what it has queued behind a request that fails.
+    #[must_use]
+    pub fn one_at_a_time(mut self, set: bool) -> Self {
+        self.one_at_a_time = set;
+        self
     }
 
     /// Gives an endpoint a number.
@@ -188,7 +198,8 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         let job = endpoint.waiting.first()?;
         let transfer = self.jobs.get(job)?.transfer;
         let (offset, limit) = transfer.next_piece()?;
-        if endpoint.in_flight > 0 && self.has_in_flight(index, Transfer::is_strict) {
+        let must_wait = || self.one_at_a_time || self.has_in_flight(index, Transfer::is_strict);
+        if endpoint.in_flight > 0 && must_wait() {
             return None;
         }
         Some(Ready {

@@ -17,7 +17,8 @@
 //! | further of a bulk or interrupt endpoint, up to 4 | 8 |
 //!
 //! Endpoints that wait for an entry get them in turn, so that a stream with
-//! many URBs leaves other streams theirs.
+//! many URBs leaves other streams theirs. Some backends get one request of each
+//! endpoint at a time, whatever its type.
 
 use crate::transfer::Shape;
 

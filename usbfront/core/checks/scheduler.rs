@@ -135,6 +135,36 @@ mod pvusb_scheduler {
         assert!(send(&mut tested).numbers().eq([4, 5]));
     }
 
+    /// QEMU's backend dies of a request that is queued behind one that fails.
+    #[test]
+    fn a_backend_may_have_one_request_of_an_endpoint_at_a_time() {
+        let mut tested = scheduler().one_at_a_time(true);
+        let control = tested.add_endpoint().unwrap();
+        let setup = Transfer::new(Shape::Control, Direction::In, 18, 64);
+        let out = tested.add_endpoint().unwrap();
+        // One that is followed by an empty packet is two requests, too.
+        let zero = bulk(Direction::Out, 512).zero_packet(true);
+        for n in 0..2 {
+            tested.submit(control, setup, n).unwrap();
+            tested.submit(out, zero, 10 + n).unwrap();
+        }
+        let sent = send(&mut tested);
+        assert!(sent.numbers().eq([0, 10]));
+        assert!(tested.is_waiting() && !tested.is_full());
+
+        assert!(answer(&mut tested, sent[1].1, 512, Status::Ok).is_none());
+        let empty = send(&mut tested);
+        assert!(empty.numbers().eq([10]));
+        assert!(answer(&mut tested, empty[0].1, 0, Status::Ok).is_some());
+        assert!(send(&mut tested).numbers().eq([11]));
+
+        assert!(answer(&mut tested, sent[0].1, 0, Status::Stall).is_some());
+        assert!(send(&mut tested).is_empty());
+        tested.begin_release();
+        tested.release();
+        assert!(send(&mut tested).numbers().eq([1]));
+    }
+
     #[test]
     fn a_queue_waits_for_what_is_being_unlinked() {
         let mut tested = scheduler();
