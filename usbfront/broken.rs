@@ -21,6 +21,8 @@ pub(crate) enum Broken {
     NoPort(u8),
     /// An unlink was not answered in time.
     Silent,
+    /// It has let go of the event channel, and not said so.
+    Vanished,
     /// Our own accounting does not fit.
     Bug,
 }
@@ -58,6 +60,7 @@ impl kernel::fmt::Display for Broken {
             Broken::StillMapped => write!(f, "page still mapped after its answer"),
             Broken::NoPort(port) => write!(f, "connection on port {port}, which is not there"),
             Broken::Silent => write!(f, "no answer to an unlink"),
+            Broken::Vanished => write!(f, "it has gone without a word"),
             Broken::Bug => write!(f, "more requests than slots"),
         }
     }

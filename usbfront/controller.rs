@@ -223,14 +223,14 @@ impl evtchn::Handler for Events {
     }
 }
 
-/// Told when an unlink was not answered in time.
+/// Looks after a backend that has not answered an unlink.
 pub(crate) struct Watchdog(pub(crate) Arc<Controller>);
 
 impl timer::Handler for Watchdog {
     fn expired(&self) {
         let mut locked = Locked::new(&*self.0);
-        if state::is_silent(&locked) {
-            self.0.halt(&mut locked, Broken::Silent);
+        if let Err(reason) = state::look(&mut locked) {
+            self.0.halt(&mut locked, reason);
         }
     }
 }

@@ -37,6 +37,9 @@ const EVENTS: u32 = 32;
 /// bounded work before it: a reset of the device, or a request that the host
 /// gives up after 5 s, and their repetition.
 const PATIENCE: u32 = 60_000;
+/// How often to look meanwhile whether it is still there, in milliseconds: a
+/// process that has died takes no leave.
+const LOOK: u32 = 1_000;
 
 /// The connection to the backend.
 pub(crate) struct Link {
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub(crate) indirect: bool,
     /// Unlinks without an answer, when the watchdog was set.
     watched: usize,
+    /// How often the watchdog has looked since.
+    looks: u32,
     /// URBs that were given back and have not reached the core.
     returning: u32,
     pub(crate) statistics: Statistics,
@@ -98,6 +103,7 @@ impl State {
             trusted,
             indirect,
             watched: 0,
+            looks: 0,
             returning: 0,
             statistics: Statistics::default(),
         })
@@ -274,10 +280,11 @@ impl State {
             if unlinking == 0 {
                 link.watchdog.disarm();
             } else {
-                link.watchdog.arm(PATIENCE);
+                link.watchdog.arm(LOOK);
             }
         }
         self.watched = unlinking;
+        self.looks = 0;
     }
 }
 
@@ -378,7 +385,21 @@ pub(crate) fn shut_down(locked: &mut Locked<'_, Controller>) -> bool {
     true
 }
 
-/// Whether an unlink is overdue, when the watchdog's time is up.
-pub(crate) fn is_silent(locked: &Locked<'_, Controller>) -> bool {
-    !locked.down && locked.scheduler.unlinking() > 0
+/// The watchdog's look at a backend that owes the answer to an unlink: an error if there
+/// will be none.
+pub(crate) fn look(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
+    if locked.down || locked.scheduler.unlinking() == 0 {
+        return Ok(());
+    }
+    locked.looks = locked.looks.saturating_add(1);
+    let overdue = locked.looks.saturating_mul(LOOK) >= PATIENCE;
+    match &locked.link {
+        Some(link) if link.channel.is_unbound() => Err(Broken::Vanished),
+        Some(_) if overdue => Err(Broken::Silent),
+        Some(link) => {
+            link.watchdog.arm(LOOK);
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }

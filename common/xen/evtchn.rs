@@ -185,6 +185,14 @@ impl<H: Handler> EventChannel<H> {
         unsafe { bindings::notify_remote_via_irq(self.irq.load(Relaxed) as kernel::ffi::c_int) };
     }
 
+    /// For a frontend: whether no backend has bound to the channel, or the one that had
+    /// is gone, however it ended. From any context.
+    #[must_use]
+    pub fn is_unbound(&self) -> bool {
+        // SAFETY: A question to the hypervisor, about any number.
+        unsafe { bindings::pvusb_helper_evtchn_is_unbound(self.port) }
+    }
+
     /// Says that the last event has been dealt with; `spurious` when there was
     /// nothing to do. Unmasks the channel: what came meanwhile calls the handler
     /// at once. Without an event before it, does nothing. From any context.

@@ -6,13 +6,24 @@
 #include <linux/scatterlist.h>
 #include <linux/string.h>
 #include <linux/usb.h>
+#include <xen/interface/event_channel.h>
 #include <xen/page.h>
 #include <xen/xen.h>
+#include <asm/xen/hypercall.h>
 #include "helpers.h"
 
 bool pvusb_helper_xen_domain(void)
 {
 	return xen_domain();
+}
+
+/* Whether one of our own event channels waits for another domain to bind to it. */
+bool pvusb_helper_evtchn_is_unbound(u32 port)
+{
+	struct evtchn_status status = { .dom = DOMID_SELF, .port = port };
+
+	return !HYPERVISOR_event_channel_op(EVTCHNOP_status, &status) &&
+	       status.status == EVTCHNSTAT_unbound;
 }
 
 /*

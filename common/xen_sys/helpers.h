@@ -11,6 +11,7 @@ struct ratelimit_state;
 
 /* For common/xen. */
 bool pvusb_helper_xen_domain(void);
+bool pvusb_helper_evtchn_is_unbound(u32 port);
 void pvusb_helper_device_unregister(struct device *dev);
 bool pvusb_helper_hold_page(struct page *page);
 void pvusb_helper_put_page(struct page *page);
