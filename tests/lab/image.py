@@ -39,6 +39,9 @@ DOM0_PACKAGES = [
     "v4l-utils",
     "xenstore-utils",
 ]
+# QEMU: the device model of HVM guests, and the other backend there is. The newest that a host
+# with this kernel has; what test_qemu_backend.py says of it was seen with 11.1.3.
+BACKPORTS = ["qemu-system-data", "qemu-system-xen"]
 # Modules by path; what they depend on comes along.
 DOM0_MODULES = [
     r"drivers/usb/.*",
@@ -153,7 +156,7 @@ def fetch_kernel(release: str, work: Path) -> Path:
 
 def dom0_root(xen: str) -> Path:
     """dom0's root without a kernel; kept, for both kernels want the same one."""
-    made_of = hashlib.sha256(" ".join([SUITE, xen, *DOM0_PACKAGES]).encode()).hexdigest()
+    made_of = hashlib.sha256(" ".join([SUITE, xen, *DOM0_PACKAGES, *BACKPORTS]).encode()).hexdigest()
     root = paths.CACHE / f"dom0-{xen}-{made_of[:12]}"
     if not root.exists():
         new = root.with_name(f"{root.name}.new")
@@ -165,14 +168,15 @@ def dom0_root(xen: str) -> Path:
 
 def make_dom0_root(root: Path, xen: str) -> None:
     say(f"making dom0's root: Debian {SUITE}, Xen {xen} (one to three minutes)")
-    include = ",".join([*DOM0_PACKAGES, f"xen-hypervisor-{xen}-amd64", f"xen-utils-{xen}"])
+    newer = [f"{package}/{SUITE}-backports" for package in BACKPORTS]
+    include = ",".join([*DOM0_PACKAGES, f"xen-hypervisor-{xen}-amd64", f"xen-utils-{xen}", *newer])
     mirror = os.environ["PVUSB_MIRROR"]
     run(
         "mmdebstrap", "--variant=minbase", f"--include={include}",
         '--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Retries "5"',
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
         "--dpkgopt=path-exclude=/usr/share/man/*",
-        SUITE, root, f"deb {mirror} {SUITE} main", f"deb {mirror} {SUITE}-updates main",
+        SUITE, root, *(f"deb {mirror} {suite} main" for suite in (SUITE, f"{SUITE}-updates", f"{SUITE}-backports")),
     )  # fmt: skip
     (root / "etc/hostname").write_text("dom0\n")
     for name in ("lab", "proc/xen"):
@@ -256,7 +260,9 @@ def build(release: str, xen: str, out: Path) -> None:
     if built.exists():
         shutil.copy(built, new / "vmlinux")
     else:
-        unpack_vmlinux(packed_kernel(kernel, release), new / "vmlinux")
+        packed = packed_kernel(kernel, release)
+        unpack_vmlinux(packed, new / "vmlinux")
+        shutil.copy(packed, dom0 / "lab/vmlinuz")
     run("strip", "--strip-debug", new / "vmlinux")
     shutil.copy(new / "vmlinux", dom0 / "lab/vmlinux")
     make_guest_root(guest, dom0, kernel, release)
