@@ -9,6 +9,8 @@ EVENT = struct.Struct("llHHi")
 EV_KEY, EV_ABS = 1, 3
 # A key pressed or released is a scan code, the key itself and a report.
 PER_KEY = 3
+# HID usages of the keys A, B, C, 1 and Enter, and Linux's codes of them.
+USAGES = {4: 30, 5: 48, 6: 46, 30: 2, 40: 28}
 
 
 class Recorder:
@@ -37,3 +39,14 @@ class Recorder:
     def stop(self) -> None:
         self._job.kill()
         self.domain.try_run(f"rm -f {self.FILE}")
+
+
+def assert_keys_arrive(keyboard, domain: Domain, device: str, count: int) -> None:
+    """Presses keys of a HidKeyboard: a domain's input device reports each, once and in order."""
+    usages = [list(USAGES)[i % len(USAGES)] for i in range(count)]
+    recorder = Recorder(domain, device)
+    keyboard.press(*usages)
+    recorder.wait(count * 2 * PER_KEY, "fewer key events than keys", 60)
+    events = recorder.events(EV_KEY)
+    recorder.stop()
+    assert events == [(USAGES[usage], value) for usage in usages for value in (1, 0)]
