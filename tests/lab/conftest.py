@@ -47,6 +47,7 @@ def pytest_collection_modifyitems(config, items):
     part = config.getoption("--part")
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
+    items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
         leave_out(config, items, config.stash[PENDING])
@@ -66,6 +67,7 @@ def pytest_terminal_summary(terminalreporter, config):
 def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
+    config.addinivalue_line("markers", "spoils(what): runs last, for it leaves a lab without this; the test looks at the guests' logs itself")
     config.addinivalue_line("markers", "expect_log(pattern): kernel log lines that this test provokes on purpose")
 
 
@@ -189,16 +191,18 @@ def lab(keeper, request):
     """The lab; no kernel in it may have complained since the test before this one, or the boot."""
     lab = keeper.lab()
     yield lab
+    spoiled = request.node.get_closest_marker("spoils") is not None
     expected = tuple(pattern for mark in request.node.iter_markers("expect_log") for pattern in mark.args)
     try:
-        lab.flush_logs()
+        if not spoiled:
+            lab.flush_logs()
         findings = lab.trouble(expected)
     except BaseException:
         findings = lab.trouble(expected)
         keeper.discard()
         quote(findings, "the lab no longer answers")
         raise
-    if findings or failed(request):
+    if findings or failed(request) or spoiled:
         keeper.discard()
         quote(findings, "a kernel log holds what it must not")
 

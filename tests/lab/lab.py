@@ -61,6 +61,23 @@ class Lab:
     def guest(self, slot: int = 1) -> Guest:
         return Guest(self.dom0, slot)
 
+    def sleep(self, command: str, said: str, timeout: float = 60) -> None:
+        """Has dom0 run what sends it to sleep; returns when it is awake, and has `said` so in its log.
+
+        For the last test of a lab: dom0's virtio console takes it that nobody listens to
+        the guests' logs any more. The command ports are opened anew.
+        """
+        log = self.machine.logs[0]
+        times = log.read_text(errors="replace").count(said)
+        self.dom0.job(f"sleep 1; {command}")
+        # Its answers get lost while it falls asleep.
+        self.channel.close()
+        deadline = time.monotonic() + timeout * PATIENCE
+        while log.read_text(errors="replace").count(said) == times:
+            if time.monotonic() > deadline:
+                raise LabError(f"dom0 does not say: {said}")
+            time.sleep(0.1)
+
     def flush_logs(self, timeout: float = 20) -> None:
         """Waits until what the kernels have said has reached the log files.
 
