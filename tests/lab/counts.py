@@ -30,6 +30,9 @@ class Counts:
     lying_connections: int
     storm_pairs: int
     old_rounds: int
+    # Controllers of each of the guests, and devices of each of those.
+    shared_vusbs: int
+    shared_devices: int
 
 
 # make check-long
@@ -59,6 +62,8 @@ LONG = Counts(
     lying_connections=350,
     storm_pairs=10_000,
     old_rounds=256,
+    shared_vusbs=4,
+    shared_devices=2,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -86,6 +91,8 @@ WATCHED = Counts(
     lying_connections=6,
     storm_pairs=300,
     old_rounds=8,
+    shared_vusbs=2,
+    shared_devices=1,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -113,4 +120,6 @@ SHORT = Counts(
     lying_connections=8,
     storm_pairs=1500,
     old_rounds=64,
+    shared_vusbs=2,
+    shared_devices=1,
 )
