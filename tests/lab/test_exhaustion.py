@@ -35,7 +35,7 @@ def hogged(guest, good):
 @contextmanager
 def crowded(guest):
     """XenStore takes no more nodes of the guest."""
-    fill = "i=0; while xenstore-write $(seq -f data/hog/$i-%g=x 100 | tr = ' ') 2>/tmp/hogged; do i=$((i + 1)); done; cat /tmp/hogged"
+    fill = "i=0; while xenstore-write $(printf \"data/hog/$i-%s x \" {1..100}) 2>/tmp/hogged; do i=$((i + 1)); done; cat /tmp/hogged"
     print(guest.run(fill, 120))
     yield
     guest.dom0.run(f"xenstore-rm /local/domain/{guest.domid}/data/hog")
@@ -49,7 +49,7 @@ def test_run_out(usbback, scarce, good):
         reader.assert_goes_on(reads)
         late = usbback.vusb(guest, 1)
         with crowded(guest) if good == "nodes" else hogged(guest, good):
-            guest.run("dmesg -C")
+            guest.run("dmesg -c >/dev/null")
             late.create()
             print(guest.wait("dmesg | grep 'vusb-1:'", 60, "the frontend does not say what is wrong"))
             assert not late.connected
