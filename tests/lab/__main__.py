@@ -11,7 +11,7 @@ from lab.channel import LabError
 from lab.guest import Guest
 from lab.kernel import KERNEL
 from lab.lab import Lab, default_images
-from lab.machine import Options
+from lab.machine import GUESTS, Options
 
 
 def say(text: str) -> None:
@@ -112,7 +112,7 @@ def target(lab: Lab, where: str):
         return lab.dom0
     if where.startswith("guest") and where[5:].isdigit():
         return Guest(lab.dom0, int(where[5:]))
-    raise LabError(f"{where}: say dom0, guest1, guest2 or guest3")
+    raise LabError(f"{where}: say dom0 or guest1 to guest{GUESTS}")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -148,11 +148,13 @@ def main(args: argparse.Namespace) -> int:
 def shell(args: argparse.Namespace) -> int:
     lab = Lab(args.name)
     if lab.running:
-        terminal.attach(lab.directory / "lab.tty")
+        terminal.attach(lab)
+        say(f"{lab.name} goes on; lab-run --name {lab.name} --stop ends it")
         return 0
     args.guests = args.guests or 1
     with boot(args, keep=False) as lab:
-        terminal.attach(lab.directory / "lab.tty")
+        terminal.attach(lab)
+    say(f"{lab.name} has ended; its logs are in {lab.directory}")
     return 0
 
 
