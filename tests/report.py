@@ -49,21 +49,31 @@ def sentence(test: str) -> str:
 
 def measured(case: ET.Element) -> str:
     """What a test has recorded beside its verdict (pytest's record_property)."""
-    found = [item for item in case.iterfind("properties/property") if item.get("name") != "covers"]
+    found = [item for item in case.iterfind("properties/property") if item.get("name") not in ("covers", "cannot")]
     return "; ".join(f"{item.get('name')}: {item.get('value')}" for item in found)
 
 
-def compatibility(xml: pathlib.Path) -> list[str]:
-    """What was seen to work with what: one row for each combination that a test covers."""
+def noted(xml: pathlib.Path, name: str) -> dict[tuple[str, ...], set[str]]:
+    """What tests have noted about combinations, with the outcomes of those tests."""
     rows: dict[tuple[str, ...], set[str]] = {}
     for case in ET.parse(xml).iter("testcase"):
         for item in case.iterfind("properties/property"):
-            if item.get("name") == "covers":
+            if item.get("name") == name:
                 rows.setdefault(tuple(item.get("value", "").split("|")), set()).add(outcome(case))
+    return rows
+
+
+def compatibility(xml: pathlib.Path) -> list[str]:
+    """What was seen to work with what: one row for each combination that a test covers; then what a peer cannot do."""
+    rows = noted(xml, "covers")
     lines = ["| device | transfers | peer | domain | result |", "| --- | --- | --- | --- | --- |"]
     for row, outcomes in sorted(rows.items()):
         worst = "FAILED" if "FAILED" in outcomes else "passed" if "passed" in outcomes else "skipped"
         lines.append(f"| {' | '.join(row)} | {worst} |")
+    beyond = sorted(noted(xml, "cannot"))
+    if beyond:
+        lines += ["", "Beyond a peer's limits, so not tested:", "", "| what | peer | cause |", "| --- | --- | --- |"]
+        lines += [f"| {' | '.join(row)} |" for row in beyond]
     return lines
 
 

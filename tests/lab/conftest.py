@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from lab import frontend as frontends
 from lab import kmemleak, paths
 from lab.counts import LONG, SHORT, WATCHED
 from lab.kernel import KERNEL
@@ -36,6 +37,7 @@ def pytest_addoption(parser):
     group.addoption("--xen-hcd", default=str(KERNEL.modules / "xen-hcd.ko"), help="frontend module under test")
 
     group.addoption("--part", choices=PARTS, help="only the tests of one part")
+    group.addoption("--frontend", choices=frontends.PEERS, default="ours", help="the guest's, for tests that do not say which")
     group.addoption("--pending", action="store_true", help="also tests that are known not to pass yet")
 
 
@@ -68,6 +70,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "spoils(what): runs last, for it leaves a lab without this; the test looks at the guests' logs itself")
+    config.addinivalue_line("markers", "stock_cannot(what, cause): a limit of the kernel's C frontend, which the test does not try")
     config.addinivalue_line("markers", "expect_log(pattern): kernel log lines that this test provokes on purpose")
 
 
@@ -86,13 +89,19 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(autouse=True)
 def covered(request, record_property):
-    """Notes what a test covers, for the table of compatibility: device class, transfers, peer, domain."""
+    """Notes what a test covers, for the table of compatibility: device class, transfers, peer, domain.
+
+    And what of it the kernel's C frontend cannot do, and why.
+    """
     for mark in request.node.iter_markers("covers"):
         device, transfers = mark.args
-        peer = mark.kwargs.get("peer", "our frontend and backend")
+        peer = mark.kwargs.get("peer") or frontends.PEERS[request.getfixturevalue("frontend")]
         domain = mark.kwargs.get("domain") or request.getfixturevalue("guest_type").upper() + " guest"
         for transfer in transfers.split():
             record_property("covers", f"{device}|{transfer}|{peer}|{domain}")
+    for mark in request.node.iter_markers("stock_cannot"):
+        what, cause = mark.args
+        record_property("cannot", f"{what}|{frontends.PEERS['stock']}|{cause}")
 
 
 class Keeper:
@@ -254,43 +263,42 @@ def guest(lab, guest_type, request):
         guest.run("umount -a -t ext4,vfat 2>/dev/null; if grep -q ^usbtest /proc/modules; then rmmod usbtest; fi")
 
 
+@pytest.fixture
+def frontend(pytestconfig):
+    """The guest's frontend; a test that the C one can do too is marked with both_frontends."""
+    return pytestconfig.getoption("--frontend")
+
+
+# With scope="module" pytest puts those of a file that want the same one side by side, so that modules change seldom.
+both_frontends = pytest.mark.parametrize("frontend", ["ours", "stock"], scope="module")
+stock_pending = pytest.mark.parametrize(
+    "frontend", ["ours", pytest.param("stock", marks=pytest.mark.pending("not seen to pass with the C frontend yet"))], scope="module"
+)
+every_pair = pytest.mark.parametrize(
+    "guest_type,frontend", [("pv", "ours"), ("pvh", "ours"), ("pv", "stock")], scope="module"
+)
+
+
 def take_away(lab, guest):
     """Removes the controller that an earlier test has left, and the guest's driver."""
     vusb = Usbback(lab.dom0).vusb(guest)
     if vusb.exists:
         vusb.remove()
-    guest.run("if grep -q ^xen_hcd /proc/modules; then rmmod xen_hcd; fi")
+    frontends.unload(guest)
 
 
 @pytest.fixture
-def vusb(guest, usbback, request):
-    """Virtual controller 0 of the guest, made as in 2009, served by us, used by our frontend; without devices.
+def vusb(lab, guest, usbback, frontend, request):
+    """Virtual controller 0 of the guest, made as in 2009, served by us; without devices.
 
     It is kept for the next test, too.
     """
     vusb = usbback.vusb(guest)
-    if not vusb.connected:
-        if vusb.exists:
-            vusb.remove()
-        guest.run("modprobe xen-hcd")
-        vusb.create()
-        vusb.wait_connected()
+    if not vusb.connected or frontends.loaded(guest) != frontend:
+        take_away(lab, guest)
+        frontends.connect(vusb, frontend)
+    vusb.request_kib = frontends.limit(frontend)
     yield vusb
     if not failed(request) and guest.alive:
         usbback.clear()
         vusb.wait_empty()
-
-
-@pytest.fixture
-def stock_vusb(guest, usbback, request):
-    """The same with the C frontend of the guest's own kernel, which knows nothing of us."""
-    vusb = usbback.vusb(guest)
-    vusb.create()
-    # It gives up at once, and for good, where usb-ver is missing; our backend writes it.
-    vusb.dom0.wait(f"xenstore-read {vusb.backend}/usb-ver", 30, "the backend does not write usb-ver")
-    guest.run("modprobe usbcore; insmod /lab/stock/xen-hcd.ko")
-    vusb.wait_connected()
-    yield vusb
-    if not failed(request) and guest.alive:
-        vusb.remove()
-        guest.run("rmmod xen_hcd")

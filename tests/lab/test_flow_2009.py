@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The announcement of 2009, followed step by step: every file and node it names."""
 
-from lab.conftest import both_types
+from lab.conftest import every_pair
 from lab.gadget import Stick
 from lab.usbback import DRIVER
 
@@ -39,7 +39,7 @@ def test_frontend_publishes_its_rings(vusb):
     assert dom0.xenstore(f"{vusb.backend}/usb-ver") == "2"
 
 
-@both_types
+@every_pair
 def test_a_stick_by_rule(guest, vusb, usbback):
     """Rule, plug, use, unplug, remove: the section `Hotplug` of the text."""
     dom0 = usbback.dom0

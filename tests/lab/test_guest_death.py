@@ -3,17 +3,17 @@
 
 import pytest
 
+from lab import frontend as frontends
+from lab.conftest import stock_pending
 from lab.gadget import Stick
 from lab.memory import NoGrowth
 from lab.test_unplug import busy
 
 
-def serve(guest, usbback, stick):
+def serve(guest, usbback, stick, frontend="ours"):
     """Gives a stick to the guest, which reads it without end."""
-    guest.run("modprobe xen-hcd")
     vusb = usbback.vusb(guest)
-    vusb.create()
-    vusb.wait_connected()
+    frontends.connect(vusb, frontend)
     usbback.add(vusb.rule(stick.busname, 1))
     stick.plug()
     busy(guest, vusb.wait_disk(1))
@@ -53,10 +53,11 @@ def test_destroy(lab, guest, usbback, counts):
 
 
 @pytest.mark.expect_log("Kernel panic - not syncing: sysrq triggered crash")
-def test_crash(guest, usbback):
+@stock_pending
+def test_crash(guest, usbback, frontend):
     dom0 = usbback.dom0
     with Stick(dom0, mib=4) as stick:
-        domid = serve(guest, usbback, stick).domid
+        domid = serve(guest, usbback, stick, frontend).domid
         guest.job("echo c >/proc/sysrq-trigger")
         guest.wait_gone()
         assert_clean(dom0, usbback, stick, domid)

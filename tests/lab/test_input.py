@@ -3,6 +3,7 @@
 
 import pytest
 
+from lab.conftest import both_frontends
 from lab.emulated import Keyboard, Tablet
 from lab.evdev import EV_ABS, EV_KEY, PER_KEY, Recorder
 
@@ -13,7 +14,9 @@ BURST = 4
 
 
 @pytest.mark.covers("keyboard (HID)", "interrupt control")
-@pytest.mark.parametrize("controller", ["uhci", "ehci", "xhci"])
+@pytest.mark.parametrize(
+    "controller,frontend", [("uhci", "ours"), ("ehci", "ours"), ("xhci", "ours"), ("xhci", "stock")], scope="module"
+)
 def test_keyboard(lab, guest, vusb, usbback, counts, controller):
     names = list(CODES)
     keys = [names[i % len(names)] for i in range(counts.keys)]
@@ -32,6 +35,7 @@ def test_keyboard(lab, guest, vusb, usbback, counts, controller):
 
 
 @pytest.mark.covers("tablet (HID)", "interrupt control")
+@both_frontends
 def test_tablet(lab, guest, vusb, usbback, counts):
     points = [(1000 + 50 * i, 30000 - 50 * i) for i in range(counts.keys)]
     with Tablet(lab.dom0, lab.monitor, "xhci") as tablet:

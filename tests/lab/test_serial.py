@@ -45,7 +45,7 @@ def talk(line, data, expected, received):
 
 
 @pytest.mark.covers("serial (FTDI)", "bulk control")
-@pytest.mark.parametrize("controller", ["uhci", "xhci"])
+@pytest.mark.parametrize("controller,frontend", [("uhci", "ours"), ("xhci", "ours"), ("xhci", "stock")], scope="module")
 def test_adapter(lab, guest, vusb, usbback, counts, controller, tmp_path):
     size = counts.line_kib << 8
     there, back = noise(3, size), noise(4, size)

@@ -4,6 +4,7 @@
 import time
 
 from lab.channel import PATIENCE
+from lab.conftest import stock_pending
 from lab.emulated import Disk, Keyboard
 from lab.gadget import Stick
 from lab.memory import NoGrowth
@@ -31,6 +32,7 @@ def pull(stick, guest, vusb, usbback):
     assert usbback.grabbed() == []
 
 
+@stock_pending
 def test_replug(guest, vusb, usbback, counts):
     dom0 = usbback.dom0
     with Stick(dom0, mib=4) as stick:

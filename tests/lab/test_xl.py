@@ -3,13 +3,15 @@
 
 import pytest
 
+from lab import frontend as frontends
+from lab.conftest import both_frontends
 from lab.gadget import Stick
 from lab.xl import Xl, host_address
 
 
 @pytest.fixture
-def xl(guest, usbback):
-    guest.run("modprobe xen-hcd")
+def xl(guest, usbback, frontend):
+    frontends.load(guest, frontend)
     return Xl(usbback.dom0, guest)
 
 
@@ -36,9 +38,11 @@ def assert_same_data(stick, guest, disk):
 
 
 @pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, device assigned by xl")
-def test_attach_use_detach(xl, stick, guest, counts):
+@both_frontends
+def test_attach_use_detach(xl, stick, guest, counts, frontend):
     for _ in range(counts.xl_cycles):
         vusb = xl.attach_controller()
+        vusb.request_kib = frontends.limit(frontend)
         xl.attach(stick)
         bus, address = host_address(stick)
         assert f"Port 1: Bus {bus:03x} Device {address:03x}" in xl.list()

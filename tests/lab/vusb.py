@@ -13,20 +13,28 @@ class Vusb:
         self.dom0 = dom0
         self.guest = guest
         self.number = number
+        self.backend_domid = backend
+        # The longest request that the guest's disks may make, where its frontend has a limit.
+        self.request_kib: int | None = None
         self.domid = guest.domid
         self.backend = f"/local/domain/{backend}/backend/vusb/{self.domid}/{number}"
         self.frontend = f"/local/domain/{self.domid}/device/vusb/{number}"
 
+    def _script(self, *options: str) -> str:
+        where = ["--backend", str(self.backend_domid)] if self.backend_domid else []
+        return " ".join(["/lab/init_xs.sh", *options, *where, str(self.domid), str(self.number)])
+
     def create(self, *options: str) -> None:
         """Makes the nodes with the script of the 2009 text."""
-        self.dom0.run(f"/lab/init_xs.sh {' '.join(options)} {self.domid} {self.number}")
+        self.dom0.run(self._script(*options))
 
     def remove(self) -> None:
         """Undoes create(), and waits until both kernels have let go: the next test makes the same nodes."""
-        self.dom0.run(f"/lab/init_xs.sh --remove --timeout 60 {self.domid} {self.number}", 120)
-        self.dom0.wait(
-            f"[ ! -e /sys/bus/xen-backend/devices/vusb-{self.domid}-{self.number} ]", 30, "the backend's half stays"
-        )
+        self.dom0.run(self._script("--remove", "--timeout 60"), 120)
+        if not self.backend_domid:
+            self.dom0.wait(
+                f"[ ! -e /sys/bus/xen-backend/devices/vusb-{self.domid}-{self.number} ]", 30, "the backend's half stays"
+            )
         self.guest.wait(f"[ ! -e /sys/bus/xen/devices/vusb-{self.number} ]", 30, "the frontend's half stays")
 
     @property
@@ -55,7 +63,7 @@ class Vusb:
 
     def bus(self) -> int:
         """The guest's number of this controller's bus."""
-        name = self.guest.wait(f"cd /sys/bus/xen/devices/vusb-{self.number} && ls -d usb*", 30, "no root hub in the guest")
+        name = self.guest.wait(f"cd /sys/bus/xen/devices/vusb-{self.number} && ls -d usb[0-9]*", 30, "no root hub in the guest")
         return int(name.removeprefix("usb"))
 
     def device(self, port: int) -> str:
@@ -82,7 +90,10 @@ class Vusb:
         """Waits for the disk on a port to be readable; returns its name, such as sda."""
         device = self.device(port)
         find = f'd=$(ls -d {device}/*/host*/target*/*/block/*) && [ "$(cat $d/size)" -gt 0 ] && echo ${{d##*/}}'
-        return self.guest.wait(find, timeout, f"no disk on port {port} in the guest")
+        disk = self.guest.wait(find, timeout, f"no disk on port {port} in the guest")
+        if self.request_kib:
+            self.guest.run(f"echo {self.request_kib} >/sys/block/{disk}/queue/max_sectors_kb")
+        return disk
 
     def usbfs(self, port: int) -> str:
         """The guest's usbfs node of the device on a port."""
