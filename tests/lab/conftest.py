@@ -9,6 +9,7 @@ one, so that one fault fails one test. A failed test is not tidied up after.
 import os
 import subprocess
 import sys
+from random import randrange
 
 import pytest
 
@@ -38,6 +39,7 @@ def pytest_addoption(parser):
 
     group.addoption("--part", choices=PARTS, help="only the tests of one part")
     group.addoption("--frontend", choices=frontends.PEERS, default="ours", help="the guest's, for tests that do not say which")
+    group.addoption("--seed", type=int, default=None, help="random numbers of tests that say which they used (default: others each time)")
     group.addoption("--pending", action="store_true", help="also tests that are known not to pass yet")
 
 
@@ -181,6 +183,16 @@ def counts(request):
     if request.config.getoption("--long") and not second:
         return LONG
     return WATCHED if KERNEL.watches else SHORT
+
+
+@pytest.fixture
+def seed(pytestconfig, record_property):
+    """What a test's random numbers begin with; said, so that a run can be repeated."""
+    given = pytestconfig.getoption("--seed")
+    seed = randrange(1 << 32) if given is None else given
+    print(f"--seed {seed}", flush=True)
+    record_property("seed", seed)
+    return seed
 
 
 @pytest.hookimpl(wrapper=True)

@@ -33,6 +33,7 @@ class Counts:
     # Controllers of each of the guests, and devices of each of those.
     shared_vusbs: int
     shared_devices: int
+    deaths: int
 
 
 # make check-long
@@ -64,6 +65,7 @@ LONG = Counts(
     old_rounds=256,
     shared_vusbs=4,
     shared_devices=2,
+    deaths=50,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -93,6 +95,7 @@ WATCHED = Counts(
     old_rounds=8,
     shared_vusbs=2,
     shared_devices=1,
+    deaths=1,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -122,4 +125,5 @@ SHORT = Counts(
     old_rounds=64,
     shared_vusbs=2,
     shared_devices=1,
+    deaths=3,
 )

@@ -58,7 +58,7 @@ DOM0_MODULES = [
 ]
 GUEST_MODULES = [
     r"drivers/usb/host/xen-hcd",
-    r"drivers/usb/gadget/(libcomposite|function/usb_f_mass_storage|udc/dummy_hcd)",
+    r"drivers/usb/gadget/(libcomposite|function/usb_f_(mass_storage|ss_lb)|udc/dummy_hcd)",
     r"drivers/usb/storage/(usb-storage|uas)",
     r"drivers/usb/misc/usbtest",
     r"drivers/usb/class/cdc-acm",
