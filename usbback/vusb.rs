@@ -19,6 +19,7 @@ use kernel::sync::{
     atomic::{AtomicFlag, Relaxed},
     new_mutex, Arc, Mutex,
 };
+use kernel::time::{delay::fsleep, Delta, Instant, Monotonic};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
 use usbif::{Speed, Statistics, MAX_INDIRECT, MAX_PORTS};
@@ -31,6 +32,10 @@ use xen::{dev_fatal, DomId};
 
 /// Places for a thing per port.
 pub(crate) const PORTS: usize = MAX_PORTS as usize;
+
+/// How long a frontend may take to close when its backend is unbound. One that lives needs a
+/// fraction of it.
+const PARTING: Delta = Delta::from_secs(5);
 
 /// A virtual host controller.
 #[pin_data]
@@ -181,11 +186,7 @@ impl Vusb {
         if self.online() || self.own() == Own::Mapped {
             return;
         }
-        let other = match Store::DIRECT.read_number(&self.otherend, c"state") {
-            Ok(state) => other_of(State::from_raw(state)),
-            Err(_) => Other::Gone,
-        };
-        if !matches!(other, Other::Starting | Other::Closed | Other::Gone) {
+        if !matches!(self.other(), Other::Starting | Other::Closed | Other::Gone) {
             return;
         }
         let shown = Store::DIRECT.read_number(self.dev.nodename(), c"state");
@@ -203,6 +204,14 @@ impl Vusb {
             Store::DIRECT.read_optional_number(self.dev.nodename(), c"online"),
             Ok(Some(0))
         )
+    }
+
+    /// What the frontend shows now.
+    fn other(&self) -> Other {
+        match Store::DIRECT.read_number(&self.otherend, c"state") {
+            Ok(state) => other_of(State::from_raw(state)),
+            Err(_) => Other::Gone,
+        }
     }
 
     fn own(&self) -> Own {
@@ -269,6 +278,23 @@ impl Vusb {
     pub(crate) fn broken(&self, error: Error, what: &str) {
         self.distrusted.store(true, Relaxed);
         dev_fatal!(self.dev, error, "{what}");
+    }
+
+    /// The driver is unbound under a frontend: has it close, and serves it until it has, for
+    /// the C frontend waits for every answer, in a thread that its whole kernel shares. Ours
+    /// does not.
+    fn part(&self) {
+        if self.own() != Own::Mapped || self.distrusted.load(Relaxed) || !self.dev.alive() {
+            return;
+        }
+        self.dev.switch_state(State::Closing);
+        let start = Instant::<Monotonic>::now();
+        while matches!(self.other(), Other::Ready | Other::Closing) {
+            if start.elapsed() > PARTING {
+                break;
+            }
+            fsleep(Delta::from_millis(10));
+        }
     }
 
     /// Everything ends.

@@ -2,7 +2,9 @@
 
 //! The xenbus driver of vusbs. Its callbacks run in xenwatch, which the whole
 //! kernel shares, so they wait for nothing but XenStore and, to take back URBs,
-//! host controllers.
+//! host controllers. `remove` waits for a frontend that is connected, too: it then
+//! runs in the process that unbinds, for in xenwatch all is disconnected before, or
+//! the backend's directory is gone.
 
 use super::{other_of, Vusb};
 use crate::backend::BACKEND;
@@ -128,6 +130,7 @@ impl xenbus::Driver for VusbDriver {
     }
 
     fn remove(_dev: &Device<kernel::device::Core<'_>>, data: Pin<&Self::Data>) {
+        data.vusb.part();
         data.vusb.gone();
     }
 }
