@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(config, items):
     part = config.getoption("--part")
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
+    leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
@@ -79,6 +80,12 @@ def pytest_configure(config):
 def names_kinds(test) -> bool:
     """Whether a test itself says in which kinds of guest it runs."""
     return any("guest_type" in mark.args[0].split(",") for mark in test.iter_markers("parametrize"))
+
+
+def is_second_kind(test) -> bool:
+    """Whether it is in a PVH guest because everything is tried there, too."""
+    parameters = test.callspec.params if hasattr(test, "callspec") else {}
+    return parameters.get("guest_type") == "pvh" and not names_kinds(test)
 
 
 def pytest_generate_tests(metafunc):
@@ -178,9 +185,7 @@ def counts(request):
 
     A second kind of guest that a test does not ask for gets few of them.
     """
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    second = parameters.get("guest_type") == "pvh" and not names_kinds(request.node)
-    if request.config.getoption("--long") and not second:
+    if request.config.getoption("--long") and not is_second_kind(request.node):
         return LONG
     return WATCHED if KERNEL.watches else SHORT
 
