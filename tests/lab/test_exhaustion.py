@@ -8,8 +8,8 @@ import pytest
 from lab.kernel import KERNEL
 from lab.rogue_frontend import Reader
 
-# So little that it is soon used up.
-SCARCE = "max_grant_frames = 4\nevent_channels = 64"
+# Enough for two controllers and a network, and so little that it is soon used up.
+SCARCE = "max_grant_frames = 8\nevent_channels = 64"
 
 
 @pytest.fixture
