@@ -30,7 +30,10 @@ class Counts:
     lying_connections: int
     storm_pairs: int
     old_rounds: int
-    # Controllers of each of the guests, and devices of each of those.
+    # A device on every which port.
+    port_step: int
+    # Guests, controllers of each of them, and devices of each of those.
+    shared_guests: int
     shared_vusbs: int
     shared_devices: int
     deaths: int
@@ -63,6 +66,8 @@ LONG = Counts(
     lying_connections=350,
     storm_pairs=10_000,
     old_rounds=256,
+    port_step=1,
+    shared_guests=4,
     shared_vusbs=4,
     shared_devices=2,
     deaths=50,
@@ -93,6 +98,8 @@ WATCHED = Counts(
     lying_connections=6,
     storm_pairs=300,
     old_rounds=8,
+    port_step=3,
+    shared_guests=2,
     shared_vusbs=2,
     shared_devices=1,
     deaths=1,
@@ -101,7 +108,7 @@ WATCHED = Counts(
 SHORT = Counts(
     usbtest=8,
     xl_cycles=2,
-    replugs=3,
+    replugs=2,
     destroys=2,
     unbinds=2,
     rules=1000,
@@ -109,7 +116,7 @@ SHORT = Counts(
     line_kib=64,
     played=240_000,
     keys=40,
-    wakeups=5,
+    wakeups=3,
     pictures=25,
     samples=48_000,
     rogue_step=18,
@@ -123,6 +130,8 @@ SHORT = Counts(
     lying_connections=8,
     storm_pairs=1500,
     old_rounds=64,
+    port_step=3,
+    shared_guests=2,
     shared_vusbs=2,
     shared_devices=1,
     deaths=3,
