@@ -255,12 +255,11 @@ def usbback(dom0, request):
 
 # Both kinds can run at once, so that neither is booted anew for each test.
 SLOTS = {"pv": 1, "pvh": 2}
-both_types = pytest.mark.parametrize("guest_type", ["pv", "pvh"])
 
 
 @pytest.fixture
 def guest_type():
-    """Kind of guest; a test that matters for both is marked with both_types."""
+    """Kind of guest; a test that matters for both is marked with every_pair, or names them."""
     return "pv"
 
 

@@ -9,10 +9,9 @@ of a device that is there before it runs, at the guest's first request, so `give
 from lab.dom0 import Dom0
 from lab.guest import Guest
 from lab.plug import Pluggable
-from lab.vusb import Vusb
+from lab.vusb import CLOSED, Vusb
 
 QEMU = "/usr/libexec/xen-qemu-system-i386"
-CLOSED = "6"
 
 
 class QemuBackend(Vusb):

@@ -11,11 +11,10 @@ from lab.gadget import SourceSink, Stick
 from lab.kernel import KERNEL
 from lab.memory import NoGrowth
 from lab.usbmon import Usbmon
-from lab.vusb import Vusb
+from lab.vusb import CLOSED, Vusb
 
 MIB = 8
 IMAGE = "/var/tmp/server"
-CLOSED = "6"
 # After the death, which is taken to be when the command for it begins.
 BACK_WITHIN_S = 10
 HANG = "/proc/sys/kernel/hung_task_timeout_secs"

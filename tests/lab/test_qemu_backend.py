@@ -10,8 +10,9 @@ import pytest
 
 from lab.evdev import assert_keys_arrive
 from lab.gadget import HidKeyboard, SourceSink, Stick
-from lab.qemu_backend import CLOSED, QemuBackend
+from lab.qemu_backend import QemuBackend
 from lab.usbtest import CASES, failures, run_cases
+from lab.vusb import CLOSED
 
 PEER = "QEMU's backend"
 MIB = 2

@@ -5,6 +5,7 @@ from lab.dom0 import Dom0
 from lab.guest import Guest
 
 CONNECTED = "4"
+CLOSED = "6"
 SPEEDS = {"disconnected": "0", "low": "1", "full": "2", "high": "3"}
 
 
