@@ -41,14 +41,28 @@ class Loopback(Gadget):
     kind = "loopback"
 
 
-class Stick(Gadget):
-    """A memory stick over a file in dom0's memory."""
-
-    kind = "stick"
+class Storage(Gadget):
+    """Has a disk over a file in dom0's memory."""
 
     def __init__(self, dom0: Dom0, udc: int = 0, mib: int = 64):
         super().__init__(dom0, udc, mib)
         self.file = f"/tmp/stick{udc}"
+        self._mib = mib
+
+    def fill(self) -> str:
+        """Fills it with what nobody knows; returns the digest."""
+        self.dom0.run(f"dd if=/dev/urandom of={self.file} bs=1M count={self._mib} conv=notrunc 2>/dev/null", 120)
+        return self.digest()
+
+    def digest(self) -> str:
+        """What md5sum says of all of it."""
+        return self.dom0.run(f"md5sum <{self.file}")
+
+
+class Stick(Storage):
+    """A memory stick."""
+
+    kind = "stick"
 
 
 class HidKeyboard(Gadget):
@@ -63,14 +77,10 @@ class HidKeyboard(Gadget):
         self.dom0.run(f"node=$(readlink -f /dev/char/$(cat {self.functions}/hid.usb0/dev)); exec 3>$node; {reports}")
 
 
-class StickAndKeyboard(HidKeyboard):
+class StickAndKeyboard(Storage, HidKeyboard):
     """One device, two functions: a memory stick and a boot keyboard."""
 
     kind = "composite"
-
-    def __init__(self, dom0: Dom0, udc: int = 0, mib: int = 64):
-        super().__init__(dom0, udc, mib)
-        self.file = f"/tmp/stick{udc}"
 
 
 class SerialLine(Gadget):

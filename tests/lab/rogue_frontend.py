@@ -84,8 +84,7 @@ class Reader:
         self.guest.run("modprobe xen-hcd")
         self.vusb.create()
         self.vusb.wait_connected()
-        dom0.run(f"dd if=/dev/urandom of={self._stick.file} bs=1M count=2 conv=notrunc 2>/dev/null")
-        digest = dom0.run(f"md5sum <{self._stick.file}").strip()
+        digest = self._stick.fill().strip()
         self._usbback.add(self.vusb.rule(self._stick.busname, 1))
         self._stick.plug()
         read = f"dd if=/dev/{self.vusb.wait_disk(1)} bs=64k iflag=direct 2>/dev/null | md5sum"

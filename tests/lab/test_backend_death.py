@@ -40,7 +40,7 @@ class Servers:
         self.domain.start(memory=KERNEL.small_guest)
         self.domain.prepare(controllers=2)
         stick = Stick(self.domain, 0, mib=MIB)
-        self.data = self.domain.run(f"head -c {MIB << 20} /dev/urandom | tee {stick.file} | md5sum")
+        self.data = stick.fill()
         for port, gadget in enumerate((stick, SourceSink(self.domain, 1)), 1):
             self.domain.add(f"{gadget.busname}:{guest.domid}:0:{port}")
         self._shrink()

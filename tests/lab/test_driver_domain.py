@@ -27,16 +27,16 @@ def test_a_stick_through_a_driver_domain(dom0, guest, server):
     vusb.create()
     vusb.wait_connected()
     with Stick(server, mib=MIB) as stick:
-        server.run(f"dd if=/dev/urandom of={stick.file} bs=1M count={MIB} conv=notrunc 2>/dev/null")
+        digest = stick.fill()
         rule = vusb.rule(stick.busname, 1)
         server.add(rule)
         stick.plug()
         disk = vusb.wait_disk(1)
         assert server.run(f"cat {DRIVER}/grabbed_devices") == f"{stick.busname}:1.0\n"
         assert vusb.port_status(1) == "3"
-        assert guest.run(f"md5sum </dev/{disk}", 120) == server.run(f"md5sum <{stick.file}")
+        assert guest.run(f"md5sum </dev/{disk}", 120) == digest
         guest.run(f"dd if=/dev/urandom of=/dev/{disk} bs=1M count={MIB} oflag=direct 2>/dev/null", 120)
-        assert server.run(f"md5sum <{stick.file}") == guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120)
+        assert stick.digest() == guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120)
         stick.unplug()
         vusb.wait_no_device(1)
         server.run(f"echo {rule} >{DRIVER}/remove_vport")

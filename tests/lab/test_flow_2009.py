@@ -46,7 +46,7 @@ def test_a_stick_by_rule(guest, vusb, usbback):
     assert usbback.rules() == []
     assert usbback.grabbed() == []
     with Stick(dom0, mib=8) as stick:
-        data = dom0.run(f"dd if=/dev/urandom of={stick.file} bs=1M count=8 conv=notrunc 2>/dev/null; md5sum <{stick.file}")
+        data = stick.fill()
         rule = vusb.rule(stick.busname, 1)
         usbback.add(rule)
         assert usbback.rules() == [rule]

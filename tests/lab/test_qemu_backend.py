@@ -42,13 +42,13 @@ def test_usbtest(guest, qemu, counts):
 def test_a_stick_is_written_read_and_unplugged(guest, qemu):
     dom0 = qemu.dom0
     with Stick(dom0, mib=MIB) as stick:
-        dom0.run(f"dd if=/dev/urandom of={stick.file} bs=1M count={MIB} conv=notrunc 2>/dev/null")
+        digest = stick.fill()
         stick.plug()
         qemu.give(stick)
         disk = qemu.wait_disk(1)
-        assert guest.run(f"md5sum </dev/{disk}", 120) == dom0.run(f"md5sum <{stick.file}")
+        assert guest.run(f"md5sum </dev/{disk}", 120) == digest
         guest.run(f"dd if=/dev/urandom of=/dev/{disk} bs=1M count={MIB} oflag=direct 2>/dev/null", 120)
-        assert dom0.run(f"md5sum <{stick.file}") == guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120)
+        assert stick.digest() == guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120)
 
         stick.unplug()
         qemu.wait_no_device(1)
@@ -57,7 +57,7 @@ def test_a_stick_is_written_read_and_unplugged(guest, qemu):
         stick.plug()
         qemu.give(stick, 2)
         disk = qemu.wait_disk(2)
-        assert dom0.run(f"md5sum <{stick.file}") == guest.run(f"md5sum </dev/{disk}", 120)
+        assert stick.digest() == guest.run(f"md5sum </dev/{disk}", 120)
         qemu.take(2)
         qemu.wait_no_device(2)
 

@@ -28,7 +28,7 @@ def best_seconds(domain, disk):
 def test_sequential_read(guest, vusb, usbback, record_property):
     dom0 = usbback.dom0
     with Stick(dom0, mib=MIB) as stick:
-        dom0.run(f"dd if=/dev/urandom of={stick.file} bs=1M count={MIB} conv=notrunc 2>/dev/null", 120)
+        stick.fill()
         stick.plug().wait_present()
         found = f"d=$(ls -d {stick.sysfs}/*/host*/target*/*/block/*) && [ \"$(cat $d/size)\" -gt 0 ] && echo ${{d##*/}}"
         alone = best_seconds(dom0, dom0.wait(found, 60))

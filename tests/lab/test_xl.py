@@ -19,7 +19,7 @@ def xl(guest, usbback, frontend):
 def stick(dom0):
     """A stick that dom0's own driver has, as any that is plugged in without a rule."""
     with Stick(dom0, mib=4) as stick:
-        dom0.run(f"dd if=/dev/urandom of={stick.file} bs=1M count=4 conv=notrunc 2>/dev/null")
+        stick.fill()
         stick.plug().wait_present()
         wait_host_driver(stick)
         yield stick
@@ -33,7 +33,7 @@ def wait_host_driver(stick):
 
 
 def assert_same_data(stick, guest, disk):
-    outside = stick.dom0.run(f"md5sum <{stick.file}")
+    outside = stick.digest()
     assert guest.run(f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{disk}", 120) == outside
 
 
