@@ -22,9 +22,9 @@ from lab.machine import Options
 from lab.parts import PART_OF, PARTS
 from lab.usbback import Usbback
 
-# Debian's kernel has been built without KUnit so far, ours without the bzImage that QEMU boots.
+# Debian's kernel has been built without KUnit and fault injection so far, ours without the bzImage that QEMU boots.
 collect_ignore = [] if KERNEL.kunit else ["test_kunit.py"]
-collect_ignore += ["test_hvm.py"] if KERNEL.watches else []
+collect_ignore += ["test_hvm.py"] if KERNEL.watches else ["test_faults.py"]
 
 PENDING = pytest.StashKey()
 FAILED = pytest.StashKey[bool]()

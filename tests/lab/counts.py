@@ -37,6 +37,8 @@ class Counts:
     shared_vusbs: int
     shared_devices: int
     deaths: int
+    # Rounds of replugging and connecting while allocations fail.
+    faults: int
 
 
 # make check-long
@@ -71,6 +73,7 @@ LONG = Counts(
     shared_vusbs=4,
     shared_devices=2,
     deaths=50,
+    faults=20,
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -103,6 +106,7 @@ WATCHED = Counts(
     shared_vusbs=2,
     shared_devices=1,
     deaths=1,
+    faults=1,
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -135,4 +139,5 @@ SHORT = Counts(
     shared_vusbs=2,
     shared_devices=1,
     deaths=3,
+    faults=2,
 )

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Allocations fail under traffic: each failure ends in an error or a retry, nothing hangs, and all works afterwards.
+
+XenStore's requests are allocated too, so some of what a driver writes there fails with them.
+"""
+
+import time
+
+import pytest
+
+from lab import faults, usbtest
+from lab.gadget import Stick
+from lab.rogue_backend import Driver
+from lab.rogue_frontend import held
+from lab.simulated import Zero
+
+PERCENT = (1, 10)
+TRAFFIC_S = 10
+PORTS = (1, 2)
+
+
+def create(vusb) -> bool:
+    """Makes the controller, connected or not; says which."""
+    vusb.create()
+    ended = f"xenstore-ls {vusb.frontend} {vusb.backend} | grep -q 'state = \"[56]\"'"
+    both = f'"$(xenstore-read {vusb.backend}/state) $(xenstore-read {vusb.frontend}/state)"'
+    vusb.dom0.try_run(f"for i in {{1..20}}; do [ {both} = '4 4' ] && break; {ended} && break; sleep 0.2; done")
+    return vusb.connected
+
+
+def remove(vusb) -> None:
+    """A half that could not say that it has closed is removed with its nodes."""
+    output, status = vusb.dom0.try_run(f"/lab/init_xs.sh --remove --timeout 5 {vusb.domid} {vusb.number}", 60)
+    assert status in (0, 6), output
+    vusb.dom0.wait(f"[ ! -e /sys/bus/xen-backend/devices/vusb-{vusb.domid}-{vusb.number} ]", 30, "the backend's half stays")
+    vusb.guest.wait(f"[ ! -e /sys/bus/xen/devices/vusb-{vusb.number} ]", 30, "the frontend's half stays")
+
+
+def replug(*devices) -> None:
+    for device in devices:
+        device.unplug()
+        device.wait_absent()
+        device.plug()
+
+
+@pytest.mark.parametrize("kind", faults.KINDS)
+@pytest.mark.parametrize("module", ["usbbk", "xen_hcd"])
+def test_allocations_fail(lab, guest, usbback, counts, module, kind, record_property):
+    dom0 = lab.dom0
+    domain = dom0 if module == "usbbk" else guest
+    before = held(dom0)
+    vusb = usbback.vusb(guest)
+    guest.run("modprobe xen-hcd")
+    injected, connected = 0, []
+    with Stick(dom0, 0, mib=4) as stick, Zero(dom0, 1, speed="high") as zero:
+        digest = stick.fill()
+        vusb.create()
+        vusb.wait_connected()
+        for port, device in zip(PORTS, (stick, zero), strict=True):
+            usbback.add(vusb.rule(device.busname, port))
+            device.plug()
+        vusb.wait_disk(1)
+        vusb.wait_device(2)
+        reading = guest.job("while :; do for d in /dev/sd?; do dd if=$d of=/dev/null bs=120k iflag=direct; done; sleep 0.1; done >/dev/null 2>&1")
+        with Driver(guest):
+            for percent in PERCENT:
+                with faults.Faults(domain, module, kind, percent) as fault:
+                    time.sleep(TRAFFIC_S)
+                    for _ in range(counts.faults):
+                        replug(stick, zero)
+                        time.sleep(TRAFFIC_S / 2)
+                        assert "usb-storage" not in stick.drivers().values(), "a device that a rule names is never the host's"
+                        remove(vusb)
+                        connected.append(create(vusb))
+                        time.sleep(TRAFFIC_S / 2)
+                print(f"{fault.injected} allocations failed at {percent} %; connected again: {connected}", flush=True)
+                injected += fault.injected
+                # What failed for good is made again, as an administrator would.
+                remove(vusb)
+                vusb.create()
+                vusb.wait_connected()
+                replug(stick, zero)
+                vusb.wait_disk(1)
+                vusb.wait_device(2)
+        reading.kill()
+        assert guest.run(f"md5sum </dev/{vusb.wait_disk(1)}", 120) == digest
+        assert usbtest.failures(usbtest.run_cases(guest, vusb.usbfs(2), usbtest.CASES, counts.usbtest)) == {}
+        guest.wait("! grep -l '^State:.D' /proc/[0-9]*/status", 30, "a task hangs")
+        vusb.remove()
+        usbback.clear()
+    assert injected > 0, "no allocation failed: this was no test"
+    record_property(f"{module}, {kind}", f"{injected} failed, {sum(connected)} of {len(connected)} connections made")
+    assert held(dom0) == before
+    guest.run("rmmod usbtest xen_hcd")
+    usbback.unload()
+    usbback.load()
