@@ -24,6 +24,8 @@ from lab.kernel import KERNEL
 PATIENCE = float(os.environ.get("PVUSB_PATIENCE", KERNEL.patience))
 GRACE = 30 * PATIENCE
 PORTS = 4
+# Of a command, in the log of commands.
+NOTED = 300
 
 
 class LabError(Exception):
@@ -114,12 +116,20 @@ class Channel:
 
     def request(self, verb: str, argument: str, body: bytes, timeout: float) -> Result:
         port = self._idle.pop() if self._idle else self._open(GRACE)
+        start = time.time()
         try:
             return port.request(verb, argument, body, timeout)
         finally:
+            self._note(start, verb, argument, body)
             # A port that did not answer stays locked: a command still sits on it.
             if port.usable:
                 self._idle.append(port)
+
+    def _note(self, start: float, verb: str, argument: str, body: bytes) -> None:
+        """What was asked when and how long it took, for whoever reads a run's logs."""
+        text = body[:NOTED].decode(errors="replace").replace("\n", " ")
+        with (self._directory / "commands.log").open("a") as log:
+            log.write(f"{start:.3f} {time.time() - start:7.3f} {verb} {argument} {text}\n")
 
     def close(self) -> None:
         for port in self._idle:
@@ -176,7 +186,9 @@ class Domain:
 
     def wait(self, condition: str, timeout: float = 30, why: str = "") -> str:
         """Waits until a shell condition holds, polling inside; returns its output."""
-        loop = f"exec 8<>/run/lab/never; until out=$( {{ {condition}; }} 2>/dev/null ); do read -rt 0.15 -u 8; done; echo \"$out\""
+        # Much is true in a moment; to ask costs processes, so it asks ever less often.
+        pause = "printf -v pause 0.%02d $n; read -rt $pause -u 8; n=$((n < 8 ? 2 * n : 15))"
+        loop = f"exec 8<>/run/lab/never; n=2; until out=$( {{ {condition}; }} 2>/dev/null ); do {pause}; done; echo \"$out\""
         try:
             return self.run(loop, timeout).rstrip("\n")
         except CommandTimeout as error:

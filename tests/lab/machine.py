@@ -65,7 +65,7 @@ class Machine:
         if self.pid:
             raise LabError(f"a lab is running already in {self.directory}; stop it first")
         self.directory.mkdir(parents=True, exist_ok=True)
-        for stale in [*self.logs, *self.directory.glob("lab.*"), self.directory / "monitor", self.directory / "pid"]:
+        for stale in [*self.logs, self.directory / "commands.log", *self.directory.glob("lab.*"), self.directory / "monitor", self.directory / "pid"]:
             stale.unlink(missing_ok=True)
         (self.directory / "options.json").write_text(json.dumps(asdict(options), default=str, indent=1) + "\n")
         initrd = payload.build(options.images, self.directory / "payload", options.usbbk, options.xen_hcd)
@@ -102,6 +102,8 @@ class Machine:
             "console=hvc0 loglevel=8 lab.gadgets=%d net.ifnames=0 "
             # The debug kernel's KUnit runs what a module brings only when told to.
             "kunit.enable=1 kunit.autorun=1 "
+            # A disk is looked at as soon as it is there, not a second later.
+            "usb_storage.delay_use=0 "
             "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s" % (options.gadgets, options.dom0_args)
         )
         words = [
