@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """A sequential read in the guest beside the same read in dom0, in one run."""
 
+import pytest
+
 from lab.gadget import Stick
 
 MIB = 64
-# What we want. Under emulation it is met in some runs only: a request costs two
-# wake-ups of idle virtual processors more than in dom0, some 0.2 ms each there.
+# What we want. A request costs two wake-ups of idle virtual processors more than in dom0.
 AIM = 2.0
 # What means that something has become slow.
-ALLOWED = 4.0
+ALLOWED = 2.5
 TRIES = 3
+# An emulated machine is not as fast at one time as at another: dom0 and the guest read by turns.
+TURNS = 4
 
 
 def best_seconds(domain, disk):
@@ -25,20 +28,34 @@ def best_seconds(domain, disk):
     return min(times)
 
 
-def test_sequential_read(guest, vusb, usbback, record_property):
+@pytest.fixture
+def pinned(dom0, guest):
+    """Each virtual processor has a processor of its own to run on, as where throughput matters."""
+    dom0.run(f"xl vcpu-pin Domain-0 0 0; xl vcpu-pin Domain-0 1 1; xl vcpu-pin {guest.name} all 1")
+    yield
+    dom0.run(f"xl vcpu-pin Domain-0 all all; xl vcpu-pin {guest.name} all all")
+
+
+def test_sequential_read(guest, vusb, usbback, pinned, record_property):
     dom0 = usbback.dom0
     with Stick(dom0, mib=MIB) as stick:
         stick.fill()
-        stick.plug().wait_present()
+        rule = vusb.rule(stick.busname, 1)
         found = f"d=$(ls -d {stick.sysfs}/*/host*/target*/*/block/*) && [ \"$(cat $d/size)\" -gt 0 ] && echo ${{d##*/}}"
-        alone = best_seconds(dom0, dom0.wait(found, 60))
-        stick.unplug()
-        stick.wait_absent()
-        usbback.add(vusb.rule(stick.busname, 1))
-        stick.plug()
-        through_us = best_seconds(guest, vusb.wait_disk(1))
-    ratio = through_us / alone
-    text = f"{MIB} MiB: dom0 {alone:.2f} s, guest {through_us:.2f} s, ratio {ratio:.2f}, aim {AIM}"
+        alone, through_us = [], []
+        while not alone or (min(through_us) > AIM * min(alone) and len(alone) < TURNS):
+            stick.plug().wait_present()
+            alone.append(best_seconds(dom0, dom0.wait(found, 60)))
+            stick.unplug()
+            stick.wait_absent()
+            usbback.add(rule)
+            stick.plug()
+            through_us.append(best_seconds(guest, vusb.wait_disk(1)))
+            stick.unplug()
+            vusb.wait_no_device(1)
+            usbback.remove(rule)
+    ratio = min(through_us) / min(alone)
+    text = f"{MIB} MiB: dom0 {min(alone):.2f} s, guest {min(through_us):.2f} s, ratio {ratio:.2f}, aim {AIM}"
     record_property("throughput", text)
     print(text)
     assert ratio <= ALLOWED, text
