@@ -287,9 +287,6 @@ def frontend(pytestconfig):
 
 # With scope="module" pytest puts those of a file that want the same one side by side, so that modules change seldom.
 both_frontends = pytest.mark.parametrize("frontend", ["ours", "stock"], scope="module")
-stock_pending = pytest.mark.parametrize(
-    "frontend", ["ours", pytest.param("stock", marks=pytest.mark.pending("not seen to pass with the C frontend yet"))], scope="module"
-)
 every_pair = pytest.mark.parametrize(
     "guest_type,frontend", [("pv", "ours"), ("pvh", "ours"), ("pv", "stock")], scope="module"
 )

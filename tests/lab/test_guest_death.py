@@ -4,7 +4,7 @@
 import pytest
 
 from lab import frontend as frontends
-from lab.conftest import stock_pending
+from lab.conftest import both_frontends
 from lab.gadget import Stick
 from lab.memory import NoGrowth
 from lab.test_unplug import busy
@@ -53,7 +53,7 @@ def test_destroy(lab, guest, usbback, counts):
 
 
 @pytest.mark.expect_log("Kernel panic - not syncing: sysrq triggered crash")
-@stock_pending
+@both_frontends
 def test_crash(guest, usbback, frontend):
     dom0 = usbback.dom0
     with Stick(dom0, mib=4) as stick:

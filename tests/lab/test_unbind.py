@@ -4,7 +4,7 @@
 import pytest
 
 from lab import frontend as frontends
-from lab.conftest import stock_pending
+from lab.conftest import both_frontends
 from lab.gadget import Stick
 from lab.test_unplug import busy
 
@@ -37,7 +37,7 @@ def test_rmmod_with_a_vusb_bound_says_in_use(guest, vusb):
         assert "in use" in output
 
 
-@stock_pending
+@both_frontends
 def test_backend_unbound_under_load(guest, usbback, counts, loaded_pair, frontend):
     vusb, stick = loaded_pair
     dom0 = usbback.dom0

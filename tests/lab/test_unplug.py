@@ -4,7 +4,7 @@
 import time
 
 from lab.channel import PATIENCE
-from lab.conftest import stock_pending
+from lab.conftest import both_frontends
 from lab.emulated import Disk, Keyboard
 from lab.gadget import Stick
 from lab.memory import NoGrowth
@@ -32,7 +32,7 @@ def pull(stick, guest, vusb, usbback):
     assert usbback.grabbed() == []
 
 
-@stock_pending
+@both_frontends
 def test_replug(guest, vusb, usbback, counts):
     dom0 = usbback.dom0
     with Stick(dom0, mib=4) as stick:
