@@ -10,7 +10,7 @@ from lab.driver_domain import DriverDomain
 from lab.gadget import SourceSink, Stick
 from lab.kernel import KERNEL
 from lab.memory import NoGrowth
-from lab.usbmon import Usbmon
+from lab.urb_trace import UrbTrace
 from lab.vusb import CLOSED, Vusb
 
 MIB = 8
@@ -83,18 +83,18 @@ def servers(dom0, guest):
 
 
 def survive(guest, servers, how, moment):
-    """Lets one backend die; returns usbmon's account, seen from its death."""
+    """Lets one backend die; returns the account of URBs, seen from its death."""
     vusb = servers.next()
-    with Usbmon(guest) as usbmon:
+    with UrbTrace(guest) as trace:
         traffic = guest.job(TRAFFIC)
         servers.plug()
-        death = usbmon.now() + moment
+        death = trace.now() + moment
         servers.die(how, moment)
         guest.run("touch /tmp/over")
         end = time.monotonic() + BACK_WITHIN_S
-        while (account := usbmon.account(death)).out and time.monotonic() < end:
+        while (account := trace.account(death)).out and time.monotonic() < end:
             pass
-        lost = usbmon.lost()
+        lost = trace.lost()
     print(f"{how} {moment:.3f} s after the plug: {account}, {lost} lost", flush=True)
     assert lost == 0
     assert account.out == ()

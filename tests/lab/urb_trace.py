@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every URB of a domain: handed in when, given back when, as probes in its USB core tell.
+
+Not usbmon, which keeps some hundred lines for its reader and drops the rest.
+"""
+
+import shlex
+from dataclasses import dataclass
+
+from lab.channel import Domain
+from lab.tracing import TRACING
+
+# drivers/usb/core/hcd.c: an URB that is accepted comes back once, one that is refused does not.
+PROBES = """\
+p:urbs/in usbcore:usb_hcd_submit_urb urb=%di:x64
+r:urbs/refused usbcore:usb_hcd_submit_urb urb=$arg1:x64 status=$retval:s32
+p:urbs/back usbcore:__usb_hcd_giveback_urb urb=%di:x64
+"""
+BUFFER_KIB = 16 << 10
+# In a line the time and then the event's name follow the task's name, which may be several words.
+ACCOUNT = """
+{ for (at = 3; at < NF && $at !~ /^(in|refused|back):$/; at++); }
+at < NF { since = $(at - 1) - moment; urb = $0; sub(/.* urb=/, "", urb); sub(/ .*/, "", urb) }
+$at == "in:" { urbs++; out[urb] = $0; then += since < 0 }
+($at == "back:" || $at == "refused:") && (urb in out) { delete out[urb]; then -= since < 0; last = since }
+END { print urbs + 0, then + 0, last + 0; for (urb in out) print out[urb] }
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What has become of the URBs, seen from a moment."""
+
+    urbs: int
+    # How many were out at that moment, with those of root hubs.
+    then: int
+    # How many seconds after it the last one was given back.
+    last: float
+    # Lines of those that are still out.
+    out: tuple[str, ...]
+
+
+class UrbTrace:
+    """Looks at all busses of a domain while it is open."""
+
+    def __init__(self, domain: Domain):
+        self._domain = domain
+
+    def __enter__(self) -> "UrbTrace":
+        self._domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
+        self._domain.put(f"{TRACING}/kprobe_events", PROBES.encode())
+        self._domain.run(
+            f"cd {TRACING} && echo {BUFFER_KIB} >buffer_size_kb && echo boot >trace_clock && echo >trace"
+            " && echo 'status != 0' >events/urbs/refused/filter && echo 1 >events/urbs/enable"
+        )
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._domain.run(f"cd {TRACING} && echo 0 >events/urbs/enable && echo >kprobe_events && echo >trace && echo 4 >buffer_size_kb")
+
+    def now(self) -> float:
+        """The domain's clock, as the trace's."""
+        return float(self._domain.run("cat /proc/uptime").split()[0])
+
+    def lost(self) -> int:
+        """Events that the trace does not hold."""
+        text = self._domain.run(f"cat {TRACING}/kprobe_profile; grep overrun {TRACING}/per_cpu/cpu*/stats")
+        return sum(int(line.split()[-1]) for line in text.splitlines())
+
+    def account(self, moment: float) -> Account:
+        head, *out = self._domain.run(f"awk -v moment={moment:.3f} {shlex.quote(ACCOUNT)} {TRACING}/trace").splitlines()
+        urbs, then, last = head.split()
+        return Account(int(urbs), int(then), float(last), tuple(out))
