@@ -123,7 +123,8 @@ def test_at_random_moments(guest, servers, counts, seed, record_property):
     servers.plug()
     assert guest.run(f"md5sum </dev/{vusb.wait_disk(1)}", 120) == servers.data
     vusb.remove()
-    assert sum(account.then for account in accounts) > len(accounts), "hardly a URB was out"
+    # The root hub has one out all the time.
+    assert sum(account.then for account in accounts) > 2 * len(accounts), "hardly a URB was out"
     record_property("deaths", len(accounts))
     record_property("URBs out then", f"{min(a.then for a in accounts)} to {max(a.then for a in accounts)}")
     record_property("last one back, s", round(max(account.last for account in accounts), 1))
