@@ -15,22 +15,17 @@ COUNT = 4
 
 
 @pytest.fixture
-def guest_type():
-    return "hvm"
-
-
-@pytest.fixture
-def guest(lab, usbback, guest_type):
+def guest(lab, usbback):
     """Booted by QEMU from kernel and ramdisk, with a controller of xl's."""
     guest = lab.guest(3)
-    guest.start(type=guest_type, frontend="ours", config='usbctrl = ["type=pv,version=2,ports=4"]')
+    guest.start(type="hvm", frontend="ours", config='usbctrl = ["type=pv,version=2,ports=4"]')
     assert "Xen HVM" in guest.run("dmesg | grep 'paravirtualized kernel'")
     yield guest
     guest.destroy()
 
 
-@pytest.mark.covers("mass storage (BOT)", "bulk control")
-@pytest.mark.covers("usbtest", "bulk control")
+@pytest.mark.covers("mass storage (BOT)", "bulk control", domain="HVM guest")
+@pytest.mark.covers("usbtest", "bulk control", domain="HVM guest")
 def test_smoke(guest, usbback):
     """A stick through a controller of xl's, a tester through one of the 2009 script's."""
     dom0 = usbback.dom0
