@@ -270,7 +270,9 @@ impl Place {
             // device on it.
             parked: inner.parked
                 || inner.attached.as_ref().is_some_and(|attached| {
-                    stand.standing.is_ok() && !attached.vusb.serves(&stand.rule.target)
+                    stand.standing.is_ok()
+                        && !(attached.port == stand.rule.target.port
+                            && attached.vusb.serves(&stand.rule.target))
                 }),
             attached: inner.attached.is_some(),
             holding: inner

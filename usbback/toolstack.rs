@@ -23,16 +23,25 @@ use xen::xenstore::{path, Store};
 const ROOT: &CStr = c"backend/vusb";
 
 /// What stands in a `port/N` node: None also if it is no bus name.
-fn read(dir: &CStr, port: PortNumber) -> Option<BusName> {
-    let node = path(fmt!("port/{}", port.get())).ok()?;
-    let text = Store::DIRECT.read::<32>(dir, &node).ok()?;
-    BusName::parse(text.as_bytes())
+///
+/// # Errors
+///
+/// It could not be read, so that nothing is known of it.
+fn read(dir: &CStr, port: PortNumber) -> Result<Option<BusName>> {
+    let node = path(fmt!("port/{}", port.get()))?;
+    match Store::DIRECT.read::<32>(dir, &node) {
+        Ok(text) => Ok(BusName::parse(text.as_bytes())),
+        Err(ENOENT | E2BIG) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Whether the toolstack assigns this bus name to that port.
+/// Whether the toolstack assigns this bus name to that port. What cannot be read
+/// is taken to be as it was.
 fn stands(rule: &Rule) -> bool {
     path(fmt!("{}/{}/{}", ROOT, rule.target.domid, rule.target.vusb))
-        .is_ok_and(|dir| read(&dir, rule.target.port) == Some(rule.busname))
+        .and_then(|dir| read(&dir, rule.target.port))
+        .map_or(true, |node| node == Some(rule.busname))
 }
 
 /// Looks through all backend directories for a bus name, those included whose
@@ -54,7 +63,7 @@ fn find(busname: &BusName) -> Option<Target> {
                 return Ok(());
             }
             for port in PortNumber::first(MAX_PORTS) {
-                if read(&dir, port).as_ref() == Some(busname) {
+                if read(&dir, port)? == Some(*busname) {
                     found = Some(Target { domid, vusb, port });
                     return Err(EEXIST);
                 }
@@ -157,34 +166,66 @@ pub(crate) fn remove(backend: &Backend, rule: &Rule) -> Result<Arc<Place>> {
 }
 
 impl Vusb {
-    /// Makes the rules of this vusb what its nodes say.
+    /// Makes the rules of this vusb what its nodes say. A device may have been moved to
+    /// another port, so what has ended ends before anything is assigned.
     pub(crate) fn read_nodes(&self) {
         for port in PortNumber::first(self.ports) {
-            let target = Target {
-                domid: self.domid,
-                vusb: self.id,
-                port,
-            };
-            let node = read(self.dev.nodename(), port);
-            let rule = self.backend.toolstack_rule(&target);
-            if rule.map(|rule| rule.busname) == node {
-                continue;
+            self.end_moved(self.target(port));
+        }
+        for port in PortNumber::first(self.ports) {
+            self.assign_new(self.target(port));
+        }
+    }
+
+    fn target(&self, port: PortNumber) -> Target {
+        Target {
+            domid: self.domid,
+            vusb: self.id,
+            port,
+        }
+    }
+
+    /// Ends the rule of a port whose node says something else now.
+    fn end_moved(&self, target: Target) {
+        let Some(rule) = self.backend.toolstack_rule(&target) else {
+            return;
+        };
+        match read(self.dev.nodename(), target.port) {
+            Ok(node) if node != Some(rule.busname) => {}
+            Ok(_) => return,
+            Err(error) => {
+                pr_warn!(
+                    "{}: port/{} cannot be read, so the rule stays ({})\n",
+                    Show(&rule),
+                    target.port.get(),
+                    error.to_errno()
+                );
+                return;
             }
-            if let Some(rule) = rule {
-                if self.backend.end_rule(&rule, Leave::ToHost) {
-                    if let Some(place) = self.backend.place(rule.busname.as_bytes()) {
-                        place.retry();
-                    }
-                }
+        }
+        // A node that went with all the others is not the toolstack's wish that the host
+        // has the device: see `gone`.
+        if !Store::DIRECT.exists(self.dev.nodename(), c"state") {
+            return;
+        }
+        if self.backend.end_rule(&rule, Leave::ToHost) {
+            if let Some(place) = self.backend.place(rule.busname.as_bytes()) {
+                place.retry();
             }
-            if let Some(busname) = node {
-                let same = self.backend.standing(&busname).is_some_and(|stand| {
-                    stand.standing == Ok(Origin::Sysfs) && stand.rule.target == target
-                });
-                if !same {
-                    assign(&self.backend, Rule { busname, target });
-                }
-            }
+        }
+    }
+
+    /// Makes the rule of a port whose node has come to name a device.
+    fn assign_new(&self, target: Target) {
+        let Ok(Some(busname)) = read(self.dev.nodename(), target.port) else {
+            return;
+        };
+        let known = self
+            .backend
+            .standing(&busname)
+            .is_some_and(|stand| stand.standing.is_ok() && stand.rule.target == target);
+        if !known {
+            assign(&self.backend, Rule { busname, target });
         }
     }
 
