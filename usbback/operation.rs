@@ -8,7 +8,7 @@
 
 use crate::attachment::Attachment;
 use crate::connection::Connection;
-use crate::place::{same, Place};
+use crate::place::Place;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use usb::lock::LockedDevice;
@@ -42,11 +42,12 @@ impl Place {
             return false;
         };
         let device = pending.attachment.target.device();
+        let mut lock = device.lock();
+        // Whoever takes the device from its guest takes it off the port under this lock.
         let current = self
             .attachment_of(device)
             .is_some_and(|attached| Arc::ptr_eq(&attached, &pending.attachment));
         let status = if current {
-            let mut lock = device.lock();
             match self.owned(|| self.operate(&mut lock, &pending)) {
                 Ok(()) => Status::Ok,
                 Err(error) => failed(error.to_errno()),
@@ -54,6 +55,7 @@ impl Place {
         } else {
             Status::NoDevice
         };
+        drop(lock);
         if status != Status::Ok && pending.operation == Operation::Reset && current {
             dev_err!(device.as_ref(), "its guest's reset failed\n");
             self.dead();
@@ -65,7 +67,7 @@ impl Place {
     }
 
     fn operate(&self, device: &mut LockedDevice<'_>, pending: &Pending) -> Result {
-        if !same(device, pending.attachment.target.device()) || !device.is_attached() {
+        if !device.is_attached() {
             return Err(ENODEV);
         }
         if let Operation::Suspend { wakeup } = pending.operation {
