@@ -349,13 +349,14 @@ impl Backend {
         for place in &self.places(|_, _| true) {
             place.settle_now();
         }
-        let watches = core::mem::take(&mut *self.watches.lock());
-        drop(watches);
     }
 
     /// Nobody calls any more: waits for the last work and lets go of all.
     pub(crate) fn end(&self) {
         self.queue.close();
+        // No sweep registers them any more.
+        let watches = core::mem::take(&mut *self.watches.lock());
+        drop(watches);
         let table = core::mem::take(&mut *self.table.lock());
         drop(table);
     }

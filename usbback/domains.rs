@@ -59,7 +59,7 @@ impl Backend {
         if !self.xenstore.load(Acquire) {
             return;
         }
-        self.watch_domains();
+        let _ = self.watch_domains();
         let mut last = None;
         while let Some(domid) = self.next_domain(last) {
             last = Some(domid);
@@ -80,23 +80,27 @@ impl Backend {
         }
     }
 
-    /// Once. Fails in a domain that may not know of others.
-    fn watch_domains(self: &Arc<Self>) {
+    /// Once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watch::new`], in a domain that may not know of others; the next sweep tries again.
+    fn watch_domains(self: &Arc<Self>) -> Result {
         let mut watches = self.watches.lock();
         if !watches.is_empty() {
-            return;
+            return Ok(());
         }
-        let Ok(domains) = Arc::new(Domains(self.clone()), GFP_KERNEL) else {
-            return;
-        };
+        let domains = Arc::new(Domains(self.clone()), GFP_KERNEL)?;
+        // Both or none.
+        let mut both = KVec::with_capacity(2, GFP_KERNEL)?;
         for path in [c"@introduceDomain", c"@releaseDomain"] {
-            let watch = CString::try_from(path)
-                .map_err(Error::from)
-                .and_then(|path| KBox::pin_init(Watch::new(path, domains.clone()), GFP_KERNEL));
-            if let Ok(watch) = watch {
-                // Without memory the watch just ends.
-                let _ = watches.push(watch, GFP_KERNEL);
-            }
+            let path = CString::try_from(path)?;
+            both.push(
+                KBox::pin_init(Watch::new(path, domains.clone()), GFP_KERNEL)?,
+                GFP_KERNEL,
+            )?;
         }
+        *watches = both;
+        Ok(())
     }
 }
