@@ -39,8 +39,16 @@ impl Place {
                 .is_some_and(|held| held.used && same(&held.device, device))
         };
         let attached = Attachment::new(self.clone(), device, speed, vusb.clone(), port, used);
-        let Ok(attached) = attached else {
-            return false;
+        let attached = match attached {
+            Ok(attached) => attached,
+            Err(error) => {
+                dev_err!(
+                    (**device).as_ref(),
+                    "not for a guest now: it cannot be attached ({})\n",
+                    error.to_errno()
+                );
+                return false;
+            }
         };
         {
             let mut inner = self.inner.lock();
