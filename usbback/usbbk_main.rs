@@ -86,6 +86,7 @@ struct Usbback {
     release: ReleaseAll,
     ready: Pin<KBox<xen::watch::Ready<domains::XenstoreUp>>>,
     notifier: Pin<KBox<usb::notify::Notifier<hotplug::Hotplug>>>,
+    hubs: Pin<KBox<usb::hub_notify::Notifier<hotplug::Hotplug>>>,
     /// then the files go,
     driver: usb::driver::Registration<claims::Claims>,
     /// then the last work ends, and nothing is left.
@@ -106,6 +107,8 @@ impl kernel::InPlaceModule for Usbback {
             let claims = Arc::new(claims::Claims(backend.clone()), GFP_KERNEL)?;
             let driver = usb::driver::Registration::new(&backend.driver, module, claims)?;
             let hotplug = Arc::new(hotplug::Hotplug(backend.clone()), GFP_KERNEL)?;
+            let hubs = usb::hub_notify::Notifier::new(hotplug.clone(), &backend.driver);
+            let hubs = KBox::pin_init(hubs, GFP_KERNEL)?;
             let notifier = KBox::pin_init(usb::notify::Notifier::new(hotplug), GFP_KERNEL)?;
             let release = ReleaseAll(backend.clone());
             let up = Arc::new(domains::XenstoreUp(backend.clone()), GFP_KERNEL)?;
@@ -117,6 +120,7 @@ impl kernel::InPlaceModule for Usbback {
                 filled,
                 end,
                 driver,
+                hubs,
                 notifier,
                 ready,
                 release,

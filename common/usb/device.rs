@@ -219,6 +219,12 @@ impl Device {
         (u16::from_le(vendor), u16::from_le(product))
     }
 
+    /// How many ports the hub has; 0 if it is none, or nobody has it.
+    pub fn ports(&self) -> u8 {
+        // SAFETY: a valid device; the hub driver writes this word under the device's lock.
+        u8::try_from(unsafe { (*self.as_raw()).maxchild }).unwrap_or(0)
+    }
+
     /// The hub it is plugged into; none for a root hub.
     pub fn parent(&self) -> Option<ARef<Device>> {
         // SAFETY: `parent` is set once, before the device is visible, and a device

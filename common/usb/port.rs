@@ -12,11 +12,10 @@
 //!
 //! The owner is an address that the hub driver compares and never follows.
 //!
-//! A claim lives with the hub. When a hub (or controller) goes, its ports go and
-//! the claim with them, silently; a hub that comes back is a new device. Whoever
-//! wants a port through all that claims anew from the notifier: a hub is announced
-//! with its lock held, before its first port is looked at, so that
-//! [`HubPort::claim_on`] there is always early enough.
+//! A claim lives as long as the hub driver has the hub. When a hub (or controller) goes,
+//! or its configuration changes, its ports go and the claims with them, silently. Whoever
+//! wants a port through all that claims anew when the hub has ports again: see
+//! [`crate::hub_notify`].
 //!
 //! Lock order: a claim needs the *hub's* lock, so it is made before the lock of the
 //! device on that port is taken, never after. Dropping one takes the hub's lock too.
@@ -80,6 +79,19 @@ impl HubPort {
         let hub = Device::find(name.hub()).ok_or(ENODEV)?;
         let lock = hub.lock();
         Self::claim_on(&lock, name.port()).map(Some)
+    }
+
+    /// The same, if the other half is a port of this hub, whose lock is held.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::claim`].
+    pub fn claim_peer_on(hub: &LockedDevice<'_>, busname: &[u8]) -> Result<Option<Self>> {
+        let name = PortName::parse(busname).ok_or(EINVAL)?;
+        (1..=hub.ports())
+            .find(|&port| peer::of(hub, port).as_ref() == Some(&name))
+            .map(|port| Self::claim_on(hub, port))
+            .transpose()
     }
 
     /// Claims a port of a hub whose lock is held, as in a notifier callback.
@@ -153,7 +165,14 @@ impl HubPort {
         }
     }
 
-    /// False when the hub is gone, and the claim with it.
+    /// Lets go of a claim that another one of the same port has come after: the port that
+    /// this one was of is gone, with its hub or with the hub's configuration. Takes no lock.
+    pub fn forget(mut self) {
+        self.owned = false;
+    }
+
+    /// False when the hub is gone, and the claim with it. When only its ports have gone,
+    /// this is true, and [`crate::hub_notify`] tells when they are back.
     pub fn is_held(&self) -> bool {
         self.hub.is_attached()
     }

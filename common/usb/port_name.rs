@@ -3,6 +3,7 @@
 //! The names that the kernel has for a physical port.
 
 /// A bus name taken apart: the hub's bus name and the port on it.
+#[derive(PartialEq, Eq)]
 pub(crate) struct PortName {
     hub: [u8; Self::MAX],
     length: usize,

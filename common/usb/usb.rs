@@ -14,6 +14,7 @@ mod hcd_locked;
 mod hcd_table;
 pub mod hcd_urb;
 mod hcd_urb_iso;
+pub mod hub_notify;
 pub mod interface;
 pub mod lock;
 pub mod notify;

@@ -15,8 +15,11 @@ class Usbback:
         self.dom0 = dom0
 
     def load(self) -> None:
-        """Loads the module; modprobe must take ours from updates/."""
-        self.dom0.run(f"modprobe usbbk && [ -w {DRIVER}/new_vport ]")
+        """Loads the module; modprobe must take ours from updates/.
+
+        The host's drivers are there before it, as on a host that has had devices.
+        """
+        self.dom0.run(f"modprobe -a usb-storage uas usbhid usbbk && [ -w {DRIVER}/new_vport ]")
 
     def unload(self) -> None:
         self.dom0.run("rmmod usbbk")

@@ -67,21 +67,24 @@ impl Place {
 
     /// Owns the port; nothing to do if we do.
     pub(super) fn reserve(&self) -> Result {
-        if self
-            .inner
-            .lock()
-            .port
-            .as_ref()
-            .is_some_and(HubPort::is_held)
-        {
+        if self.has_port() {
             return Ok(());
         }
-        let port = HubPort::claim(self.busname.as_bytes())?;
-        self.put_port(port);
+        match HubPort::claim(self.busname.as_bytes()) {
+            Ok(port) => self.put_port(port),
+            // The hub got its ports meanwhile.
+            Err(EBUSY) if self.has_port() => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
-    /// The same, for a hub that has just appeared and whose lock is held.
+    fn has_port(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.port.as_ref().is_some_and(HubPort::is_held)
+    }
+
+    /// The same, for a hub that has just got its ports and whose lock is held.
     pub(crate) fn reserve_on(&self, hub: &LockedDevice<'_>, port: u8) {
         let stand = self.backend.standing(&self.busname);
         let wanted = match stand.map(|stand| stand.standing) {
@@ -103,10 +106,35 @@ impl Place {
         }
     }
 
+    /// The other half of the connector, see `follow_with_peer`, if it is a port of this hub,
+    /// which has just got its ports and whose lock is held.
+    pub(crate) fn reserve_peer_on(&self, hub: &LockedDevice<'_>) {
+        if !self.inner.lock().tainted {
+            return;
+        }
+        match HubPort::claim_peer_on(hub, self.busname.as_bytes()) {
+            Ok(Some(port)) => {
+                let old = core::mem::replace(&mut self.inner.lock().peer, Peer::Reserved(port));
+                if let Peer::Reserved(old) = old {
+                    old.forget();
+                }
+            }
+            Ok(None) => {}
+            Err(error) => dev_warn!(
+                hub.as_ref(),
+                "the other half of the connector of {} cannot be reserved ({})\n",
+                Show(&self.busname),
+                error.to_errno()
+            ),
+        }
+    }
+
     pub(super) fn put_port(&self, port: HubPort) {
-        // An old one is of a hub that is gone: dropping it takes no lock.
         let old = self.inner.lock().port.replace(port);
-        drop(old);
+        // The hub's lock may be held.
+        if let Some(old) = old {
+            old.forget();
+        }
     }
 
     pub(super) fn unreserve(&self) {
@@ -154,8 +182,12 @@ impl Place {
                 Peer::Refused
             }
         };
+        let mut inner = self.inner.lock();
+        if matches!(&inner.peer, Peer::Reserved(port) if port.is_held()) {
+            // Its hub got its ports meanwhile.
+            return;
+        }
         // An old one is of a hub that is gone: dropping it takes no lock.
-        let old = core::mem::replace(&mut self.inner.lock().peer, peer);
-        drop(old);
+        inner.peer = peer;
     }
 }
