@@ -64,10 +64,8 @@ pub(crate) struct State {
     trusted: bool,
     /// The backend takes indirect requests.
     pub(crate) indirect: bool,
-    /// Unlinks without an answer, when the watchdog was set.
-    watched: usize,
-    /// How often the watchdog has looked since.
-    looks: u32,
+    /// The watchdog runs.
+    watched: bool,
     /// URBs that were given back and have not reached the core.
     returning: u32,
     pub(crate) statistics: Statistics,
@@ -102,8 +100,7 @@ impl State {
             down: false,
             trusted,
             indirect,
-            watched: 0,
-            looks: 0,
+            watched: false,
             returning: 0,
             statistics: Statistics::default(),
         })
@@ -114,7 +111,7 @@ impl State {
         self.hub.disconnect_all();
         self.link = Some(link);
         self.down = false;
-        self.watched = 0;
+        self.watched = false;
         self.statistics = Statistics::default();
     }
 
@@ -268,23 +265,22 @@ impl State {
     }
 
     /// Lets the watchdog run while the backend owes an answer within bounded
-    /// time: an unlink, or what was unlinked. Requests that wait for the device
-    /// may take for ever; a port reset cannot, for the core unlinks its
+    /// time: an unlink, what was unlinked, or a suspension. Requests that wait for
+    /// the device may take for ever; a port reset cannot, for the core unlinks its
     /// requests after 5 s.
     fn watch(&mut self) {
-        let unlinking = self.scheduler.unlinking();
-        if unlinking == self.watched {
+        let owed = self.scheduler.owed() > 0;
+        if owed == self.watched {
             return;
         }
         if let Some(link) = &self.link {
-            if unlinking == 0 {
-                link.watchdog.disarm();
-            } else {
+            if owed {
                 link.watchdog.arm(LOOK);
+            } else {
+                link.watchdog.disarm();
             }
         }
-        self.watched = unlinking;
-        self.looks = 0;
+        self.watched = owed;
     }
 }
 
@@ -379,20 +375,19 @@ pub(crate) fn shut_down(locked: &mut Locked<'_, Controller>) -> bool {
         link.watchdog.disarm();
         link.memory.abandon();
     }
-    while let Some(finished) = locked.scheduler.drain() {
+    let mut next = 0;
+    while let Some(finished) = locked.scheduler.drain(&mut next) {
         give_back(locked, Some(finished));
     }
     true
 }
 
-/// The watchdog's look at a backend that owes the answer to an unlink: an error if there
-/// will be none.
+/// The watchdog's look at a backend that owes an answer: an error if there will be none.
 pub(crate) fn look(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
-    if locked.down || locked.scheduler.unlinking() == 0 {
+    if locked.down || !locked.watched {
         return Ok(());
     }
-    locked.looks = locked.looks.saturating_add(1);
-    let overdue = locked.looks.saturating_mul(LOOK) >= PATIENCE;
+    let overdue = locked.scheduler.look().saturating_mul(LOOK) >= PATIENCE;
     match &locked.link {
         Some(link) if link.channel.is_unbound() => Err(Broken::Vanished),
         Some(_) if overdue => Err(Broken::Silent),

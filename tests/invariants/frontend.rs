@@ -380,13 +380,14 @@ impl World {
     /// Nothing that the backend says is believed any more.
     pub fn halt(&mut self) {
         self.halted = true;
-        while let Some(finished) = self.tested.drain() {
+        let mut next = 0;
+        while let Some(finished) = self.tested.drain(&mut next) {
             assert_eq!(finished.status, -108);
             self.give_back(Some(finished));
         }
         assert!(self.alive.is_empty(), "a URB was not given back");
         assert!(self.tested.next_work().is_none());
-        assert_eq!(self.tested.unlinking(), 0);
+        assert_eq!(self.tested.owed(), 0);
         self.out.clear();
         self.held.clear();
     }
@@ -406,7 +407,7 @@ impl World {
         }
         assert!(self.alive.is_empty(), "a URB was not given back");
         assert_eq!(self.given.len() as u32, self.count);
-        assert_eq!(self.tested.unlinking(), 0);
+        assert_eq!(self.tested.owed(), 0);
         assert!(!self.tested.is_waiting());
         assert!(self.tested.next_work().is_none());
         for number in 0..ENDPOINTS {

@@ -344,8 +344,12 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
 
     /// The controller stops: hands out one job after the other, whatever its
     /// state. What is in flight is forgotten; the shell ends all grants.
-    pub fn drain(&mut self) -> Option<Finished<P>> {
-        for index in 0..self.jobs.count() {
+    ///
+    /// `next`: 0 at first, and what it was left at after that. No job may come in meanwhile.
+    pub fn drain(&mut self, next: &mut u32) -> Option<Finished<P>> {
+        while *next < self.jobs.count() {
+            let index = *next;
+            *next = index.saturating_add(1);
             let Some(job) = self.jobs.get(index) else {
                 continue;
             };
@@ -372,11 +376,17 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         None
     }
 
-    /// Unlinks, and requests that were unlinked, without an answer: while there
-    /// are any, the backend owes an answer within bounded time.
+    /// Unlinks, requests that were unlinked and suspensions, without an answer: while
+    /// there are any, the backend owes an answer within bounded time.
     #[must_use]
-    pub fn unlinking(&self) -> usize {
-        self.slots.unlinking()
+    pub fn owed(&self) -> usize {
+        self.slots.owed()
+    }
+
+    /// A look of the watchdog: how often it has looked since the answer that is owed the
+    /// longest is.
+    pub fn look(&mut self) -> u32 {
+        self.slots.look()
     }
 
     /// Whether some URB waits, for whatever reason.

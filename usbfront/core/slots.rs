@@ -62,6 +62,8 @@ pub(crate) enum Flight {
 struct Entry {
     uses: u16,
     flight: Option<Flight>,
+    /// How often the watchdog has looked since its answer is owed.
+    looks: u32,
 }
 
 /// All slots.
@@ -76,6 +78,7 @@ impl Slots {
             entries: [Entry {
                 uses: 0,
                 flight: None,
+                looks: 0,
             }; SLOTS],
             free: SLOTS as u8,
         }
@@ -91,6 +94,7 @@ impl Slots {
             .zip(&mut self.entries)
             .find(|(_, entry)| entry.flight.is_none())?;
         entry.flight = Some(flight);
+        entry.looks = 0;
         entry.uses = entry.uses.wrapping_add(1);
         let id = id(number, entry.uses);
         self.free = self.free.saturating_sub(1);
@@ -143,6 +147,7 @@ impl Slots {
             if let Some(Flight::Piece { job, unlinked, .. }) = &mut entry.flight {
                 if *job == of && !*unlinked {
                     *unlinked = true;
+                    entry.looks = 0;
                     return Some(id(number, entry.uses));
                 }
             }
@@ -165,14 +170,30 @@ impl Slots {
         })
     }
 
-    /// Unlinks and unlinked requests that have not been answered.
-    pub(crate) fn unlinking(&self) -> usize {
-        let waiting = |entry: &&Entry| match entry.flight {
-            Some(Flight::Unlink) => true,
+    /// How many answers the backend owes within bounded time.
+    pub(crate) fn owed(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_owed()).count()
+    }
+
+    /// A look of the watchdog. Returns how often it has looked at the answer that is owed
+    /// the longest.
+    pub(crate) fn look(&mut self) -> u32 {
+        let owed = self.entries.iter_mut().filter(|entry| entry.is_owed());
+        owed.fold(0, |most, entry| {
+            entry.looks = entry.looks.saturating_add(1);
+            most.max(entry.looks)
+        })
+    }
+}
+
+impl Entry {
+    /// Requests that wait for the device may take for ever, but not those.
+    fn is_owed(&self) -> bool {
+        match self.flight {
+            Some(Flight::Unlink | Flight::Suspend(_)) => true,
             Some(Flight::Piece { unlinked, .. }) => unlinked,
-            Some(Flight::Suspend(_)) | None => false,
-        };
-        self.entries.iter().filter(waiting).count()
+            None => false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Which request goes out next, and which must wait.
 
 use super::sending::{answer, bulk, send};
-use crate::table::scheduler;
+use crate::table::{scheduler, Tested};
 use usbfront_core::*;
 use usbif::{Direction, Response, Status};
 
@@ -40,7 +40,36 @@ mod pvusb_scheduler {
         assert!(tested.cancel(job).is_none());
         assert!(matches!(tested.next_work(), Some(Work::Unlink { .. })));
         assert!(tested.next_work().is_none());
-        assert_eq!(tested.unlinking(), 2);
+        assert_eq!(tested.owed(), 2);
+    }
+
+    #[test]
+    fn the_answer_that_is_owed_the_longest_counts() {
+        let mut tested = scheduler();
+        let unlink = |tested: &mut Tested, payload| {
+            let control = tested.add_endpoint().unwrap();
+            let setup = Transfer::new(Shape::Control, Direction::Out, 0, 64);
+            let job = tested.submit(control, setup, payload).unwrap();
+            let (_, sent) = send(tested).pop().unwrap();
+            assert!(tested.cancel(job).is_none());
+            let Some(Work::Unlink { id, .. }) = tested.next_work() else {
+                panic!()
+            };
+            (sent, id)
+        };
+        assert_eq!(tested.look(), 0);
+        unlink(&mut tested, 0);
+        assert_eq!(tested.look(), 1);
+        // Others come and are answered, the first one is not.
+        for n in 2..10 {
+            let (sent, id) = unlink(&mut tested, n);
+            assert_eq!(tested.look(), n);
+            assert_eq!(
+                tested.answer(&Response::plain(id, Status::Ok)),
+                Ok(Answer::Unlinked)
+            );
+            answer(&mut tested, sent, 0, Status::Shutdown);
+        }
     }
 
     #[test]

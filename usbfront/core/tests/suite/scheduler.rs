@@ -283,7 +283,7 @@ proptest! {
         prop_assert!(world.flying.is_empty());
         prop_assert!(world.alive.is_empty());
         prop_assert_eq!(world.finished.len() as u32, world.count);
-        prop_assert_eq!(world.tested.unlinking(), 0);
+        prop_assert_eq!(world.tested.owed(), 0);
         prop_assert!(!world.tested.is_waiting());
         for begun in &world.begun {
             let mut sorted = begun.clone();
@@ -302,7 +302,8 @@ proptest! {
             world.apply(op);
         }
         world.flying.clear();
-        while let Some(finished) = world.tested.drain() {
+        let mut next = 0;
+        while let Some(finished) = world.tested.drain(&mut next) {
             prop_assert_eq!(finished.status, -108);
             world.finish(Some(finished));
         }
