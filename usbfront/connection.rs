@@ -236,11 +236,13 @@ impl Connection {
         // backend that works answers, one that does not is given up by the
         // watchdog.
         self.hcd = None;
-        // Without the lock, which the event channel's handler and the timer's
-        // may want.
-        drop(self.controller.close());
+        let link = self.controller.close();
         self.queue.close();
         self.release_queue.close();
+        // Without the lock, which the event channel's handler and the timer's may want.
+        // And last: what ran until now may have had a handle, and the last one that goes
+        // frees the host controller, which sleeps.
+        drop(link);
     }
 }
 
