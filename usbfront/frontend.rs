@@ -162,16 +162,21 @@ impl Frontend {
     /// another one. When this returns, the core resumes the root hub and its devices,
     /// so it waits until the new backend has said what is on the ports. Runs in the
     /// thread that would tell us of states; so they are asked for.
-    fn restored(self: &Arc<Self>, dev: &Device<Core<'_>>, path: CString) {
+    fn restored(self: &Arc<Self>, dev: &Device<Core<'_>>) {
         let mut inner = self.inner.lock();
         self.backend.store(State::Unknown.as_raw(), Relaxed);
-        *self.broken.lock() = None;
-        inner.path = path;
         inner.lifecycle = Lifecycle::Waiting;
+        if let Some(connection) = &inner.connection {
+            connection.cut();
+        }
+        *self.broken.lock() = None;
+        let Ok(path) = dev.otherend() else {
+            return self.not_restored("its backend is not known");
+        };
+        inner.path = path;
         let Some(connection) = &inner.connection else {
             return;
         };
-        connection.cut();
         // Devices are not removed here, where the core goes through them: a connection
         // that stays cut is closed when a backend appears, or with the device.
         if !wait(|| dev.otherend_state() == State::InitWait) {
@@ -179,7 +184,10 @@ impl Frontend {
         }
         match connection.reopen(self, &inner.path) {
             Ok(true) => {}
-            Ok(false) => return self.not_restored("its nodes are gone"),
+            Ok(false) => {
+                connection.cut();
+                return self.not_restored("its nodes are gone");
+            }
             Err(_) => {
                 connection.cut();
                 return self.not_restored("its backend wants another controller");
@@ -219,6 +227,8 @@ impl Frontend {
     fn disconnect(&self, inner: &mut Inner, ending: Ending) {
         if let Some(mut connection) = inner.connection.take() {
             connection.close(ending);
+            // What it still complained about has nothing to do with the next one.
+            *self.broken.lock() = None;
         }
     }
 
@@ -299,7 +309,7 @@ impl xenbus::Driver for Driver {
     }
 
     fn resume(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) -> Result {
-        data.restored(dev, dev.otherend()?);
+        data.restored(dev);
         Ok(())
     }
 }
