@@ -40,14 +40,17 @@ void pvusb_helper_device_unregister(struct device *dev)
 }
 
 /*
- * Takes a reference to a page, if it is of a kind that a reference keeps:
- * memory of the slab allocator is freed without looking at it.
+ * Takes a reference to a page, if it is of a kind that a reference keeps, and
+ * this domain's to grant: memory of the slab allocator is freed without looking
+ * at it, and a page that another domain has granted is not ours to pass on.
  */
 bool pvusb_helper_hold_page(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
 	if (folio_test_slab(folio) || folio_test_large_kmalloc(folio))
+		return false;
+	if (!folio_test_large(folio) && PageForeign(page))
 		return false;
 	return folio_try_get(folio);
 }
