@@ -242,6 +242,11 @@ impl<T: HostController> Hcd<T> {
         };
         let wakes = controller.wakes();
         let hcd = raw.as_ptr();
+        // Class drivers allocate their buffers through this device.
+        //
+        // SAFETY: The parent may be used while it is bound, which the caller, a driver
+        // bound to it, sees to.
+        to_result(unsafe { bindings::pvusb_helper_dma_set_masks(parent) })?;
         // SAFETY: The structure is new and only known here. The private data
         // has room for a pointer; it is a count of the `Arc`, which is dropped
         // with the `Hcd`. The parent may be used while it is bound, which the
@@ -253,8 +258,6 @@ impl<T: HostController> Hcd<T> {
             // Lists are taken as they come.
             (*hcd).self_.sg_tablesize = u32::MAX;
             (*hcd).set_cant_recv_wakeups(u32::from(!wakes));
-            // Class drivers allocate their buffers through this device.
-            to_result(bindings::pvusb_helper_dma_set_masks(parent))?;
         }
         Ok(Self {
             handle,

@@ -221,9 +221,12 @@ impl<T: HostController> Table<T> {
     extern "C" fn hub_status_data(hcd: Raw, buffer: *mut kernel::ffi::c_char) -> Int {
         // SAFETY: We are in a callback.
         let driver = unsafe { Self::driver(hcd) };
-        // SAFETY: The core's buffer has room for 31 ports, 4 bytes.
-        let answer = unsafe { slice::from_raw_parts_mut(buffer.cast::<u8>(), 4) };
-        answer.fill(0);
+        // SAFETY: The core's buffer has room for 31 ports, 4 bytes, which may not have been
+        // written yet.
+        let answer = unsafe {
+            buffer.cast::<u8>().write_bytes(0, 4);
+            slice::from_raw_parts_mut(buffer.cast::<u8>(), 4)
+        };
         driver.hub_status(&mut Locked::new(driver), answer) as Int
     }
 
