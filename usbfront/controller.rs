@@ -350,6 +350,11 @@ impl HostController for Controller {
 
     fn bus_resume(&self, locked: &mut Locked<'_, Self>) -> Result {
         locked.hub_suspended = false;
+        if !self.frontend.device().has_otherend() {
+            // This domain has been restored, and nobody has made the nodes again.
+            state::shut_down(locked);
+            locked.hub.disconnect_all();
+        }
         Ok(())
     }
 

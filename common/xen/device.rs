@@ -55,6 +55,14 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         xenstore::parse_decimal(last.unwrap_or_default()).ok_or(EINVAL)
     }
 
+    /// Whether the core knows the other half. When this domain is restored it forgets
+    /// it, and without finding it again tells the driver nothing (`xenbus_dev_restore()`).
+    #[must_use]
+    pub fn has_otherend(&self) -> bool {
+        // SAFETY: A word of a valid device, of which only that it is null is of interest.
+        !unsafe { (&raw const (*self.as_raw()).otherend).read_volatile() }.is_null()
+    }
+
     /// The domain of the other half. Checked to be one before `probe` and
     /// `resume` are called; it only changes before `resume`.
     #[must_use]

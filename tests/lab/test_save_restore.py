@@ -5,6 +5,7 @@ import pytest
 
 from lab.gadget import Stick
 from lab.kernel import KERNEL
+from lab.test_unplug import busy
 from lab.test_xl import wait_host_driver
 from lab.xl import Xl, host_address
 
@@ -59,3 +60,35 @@ def test_a_mounted_filesystem_goes_on(guest, usbback, stick, how):
     assert guest.run("cat /mnt/log").splitlines() == [f"line {i}" for i in range(LINES)]
     assert guest.run(f"cat {device}/devnum") == number, "the device was plugged in anew"
     guest.run(f"umount /mnt && e2fsck -fn /dev/{disk}", 120)
+
+
+def test_restored_without_its_nodes(lab, usbback):
+    """A controller of the script is not made again: its devices are gone, nothing waits for them, and a new one works."""
+    guest = lab.guest(3)
+    guest.start(frontend="ours", memory=KERNEL.small_guest)
+    vusb = usbback.vusb(guest)
+    vusb.create()
+    vusb.wait_connected()
+    with Stick(lab.dom0, mib=4) as stick:
+        digest = stick.fill()
+        usbback.add(vusb.rule(stick.busname, 1))
+        stick.plug()
+        reader = busy(guest, vusb.wait_disk(1))
+        guest.save(IMAGE)
+        guest.restore(IMAGE)
+        guest.resume()
+        reader.wait(10)
+        guest.wait("! ls /sys/block | grep sd", 10, "the disk stays")
+        # The old domain's: the port is kept until somebody says for whom.
+        usbback.clear()
+        vusb = usbback.vusb(guest)
+        vusb.create()
+        vusb.wait_connected()
+        usbback.add(vusb.rule(stick.busname, 1))
+        stick.unplug()
+        stick.wait_absent()
+        stick.plug()
+        assert guest.run(f"md5sum </dev/{vusb.wait_disk(1)}", 120) == digest
+        usbback.clear()
+    guest.destroy()
+    lab.dom0.run(f"rm -f {IMAGE}")
