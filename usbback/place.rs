@@ -21,7 +21,7 @@ use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usb::device::{Device, Speed as UsbSpeed};
 use usb::lock::LockedDevice;
-use usb::port::HubPort;
+use usb::port::{HubPort, Owner};
 use usbback_core as core_;
 use usbback_core::{next_step, unfit, BusName, HostSpeed, Interfaces, Leave, Origin, Step, View};
 
@@ -37,6 +37,8 @@ pub(crate) struct Place {
     turn: Mutex<()>,
     #[pin]
     pub(crate) inner: Mutex<Inner>,
+    /// Of the ports in `inner`, which go first.
+    owner: Owner,
     #[pin]
     work: Work<Place>,
 }
@@ -123,10 +125,12 @@ pub(crate) fn host_speed(device: &Device) -> HostSpeed {
 
 impl Place {
     pub(crate) fn new(backend: Arc<Backend>, busname: BusName) -> Result<Arc<Self>> {
+        let owner = Owner::new()?;
         Arc::pin_init(
             pin_init!(Self {
                 busname,
                 backend,
+                owner,
                 turn <- new_mutex!(()),
                 inner <- new_mutex!(Inner {
                     port: None,

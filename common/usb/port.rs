@@ -10,7 +10,9 @@
 //! are bound already stay bound, and [`LockedDevice::claim_interface`] ignores the
 //! owner.
 //!
-//! The owner is an address that the hub driver compares and never follows.
+//! The owner is an address that the hub driver compares and never follows. It is there
+//! before the port is, so that claiming one takes no memory: that may be all that keeps a
+//! device from the host.
 //!
 //! A claim lives as long as the hub driver has the hub. When a hub (or controller) goes,
 //! or its configuration changes, its ports go and the claims with them, silently. Whoever
@@ -33,12 +35,30 @@ use kernel::{
     sync::aref::ARef, //
 };
 
+/// Who owns ports. Its address is what counts, so it must outlive what it has claimed.
+pub struct Owner(KBox<u64>);
+
+impl Owner {
+    /// One that nobody else is.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Ok(Self(KBox::new(0, GFP_KERNEL)?))
+    }
+
+    fn address(&self) -> usize {
+        (&raw const *self.0) as usize
+    }
+}
+
 /// A port that we own; released when dropped.
 pub struct HubPort {
     hub: ARef<Device>,
     port: u8,
-    /// Its address is the owner.
-    owner: KBox<u64>,
+    /// The address of the [`Owner`].
+    owner: usize,
     /// Not released yet.
     owned: bool,
 }
@@ -53,11 +73,11 @@ impl HubPort {
     ///
     /// `EINVAL`: not a bus name, or the hub has no such port. `ENODEV`: the hub is not
     /// there (yet). `EBUSY`: owned by somebody else.
-    pub fn claim(busname: &[u8]) -> Result<Self> {
+    pub fn claim(busname: &[u8], owner: &Owner) -> Result<Self> {
         let name = PortName::parse(busname).ok_or(EINVAL)?;
         let hub = Device::find(name.hub()).ok_or(ENODEV)?;
         let lock = hub.lock();
-        Self::claim_on(&lock, name.port())
+        Self::claim_on(&lock, name.port(), owner)
     }
 
     /// Claims the other half of the connector that a port belongs to, where a device
@@ -69,7 +89,7 @@ impl HubPort {
     /// # Errors
     ///
     /// As [`Self::claim`].
-    pub fn claim_peer(busname: &[u8]) -> Result<Option<Self>> {
+    pub fn claim_peer(busname: &[u8], owner: &Owner) -> Result<Option<Self>> {
         let name = PortName::parse(busname).ok_or(EINVAL)?;
         let hub = Device::find(name.hub()).ok_or(ENODEV)?;
         let peer = peer::of(&hub.lock(), name.port());
@@ -78,7 +98,7 @@ impl HubPort {
         };
         let hub = Device::find(name.hub()).ok_or(ENODEV)?;
         let lock = hub.lock();
-        Self::claim_on(&lock, name.port()).map(Some)
+        Self::claim_on(&lock, name.port(), owner).map(Some)
     }
 
     /// The same, if the other half is a port of this hub, whose lock is held.
@@ -86,11 +106,15 @@ impl HubPort {
     /// # Errors
     ///
     /// As [`Self::claim`].
-    pub fn claim_peer_on(hub: &LockedDevice<'_>, busname: &[u8]) -> Result<Option<Self>> {
+    pub fn claim_peer_on(
+        hub: &LockedDevice<'_>,
+        busname: &[u8],
+        owner: &Owner,
+    ) -> Result<Option<Self>> {
         let name = PortName::parse(busname).ok_or(EINVAL)?;
         (1..=hub.ports())
             .find(|&port| peer::of(hub, port).as_ref() == Some(&name))
-            .map(|port| Self::claim_on(hub, port))
+            .map(|port| Self::claim_on(hub, port, owner))
             .transpose()
     }
 
@@ -99,11 +123,11 @@ impl HubPort {
     /// # Errors
     ///
     /// As [`Self::claim`].
-    pub fn claim_on(hub: &LockedDevice<'_>, port: u8) -> Result<Self> {
-        let mut owner = KBox::new(0, GFP_KERNEL)?;
+    pub fn claim_on(hub: &LockedDevice<'_>, port: u8, owner: &Owner) -> Result<Self> {
+        let owner = owner.address();
         // SAFETY: a valid device whose lock is held; the owner is never followed.
         to_result(unsafe {
-            bindings::usb_hub_claim_port(hub.as_raw(), port.into(), (&raw mut *owner).cast())
+            bindings::usb_hub_claim_port(hub.as_raw(), port.into(), owner as *mut _)
         })?;
         Ok(Self {
             hub: (&**hub).into(),
@@ -159,7 +183,7 @@ impl HubPort {
                 bindings::usb_hub_release_port(
                     self.hub.as_raw(),
                     self.port.into(),
-                    (&raw mut *self.owner).cast(),
+                    self.owner as *mut _,
                 )
             };
         }

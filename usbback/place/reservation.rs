@@ -70,7 +70,7 @@ impl Place {
         if self.has_port() {
             return Ok(());
         }
-        match HubPort::claim(self.busname.as_bytes()) {
+        match HubPort::claim(self.busname.as_bytes(), &self.owner) {
             Ok(port) => self.put_port(port),
             // The hub got its ports meanwhile.
             Err(EBUSY) if self.has_port() => {}
@@ -95,7 +95,7 @@ impl Place {
         if !wanted {
             return;
         }
-        match HubPort::claim_on(hub, port) {
+        match HubPort::claim_on(hub, port, &self.owner) {
             Ok(port) => self.put_port(port),
             Err(error) => dev_warn!(
                 hub.as_ref(),
@@ -112,7 +112,7 @@ impl Place {
         if !self.inner.lock().tainted {
             return;
         }
-        match HubPort::claim_peer_on(hub, self.busname.as_bytes()) {
+        match HubPort::claim_peer_on(hub, self.busname.as_bytes(), &self.owner) {
             Ok(Some(port)) => {
                 let old = core::mem::replace(&mut self.inner.lock().peer, Peer::Reserved(port));
                 if let Peer::Reserved(old) = old {
@@ -161,7 +161,7 @@ impl Place {
         if old.is_some() {
             return;
         }
-        let peer = match HubPort::claim_peer(self.busname.as_bytes()) {
+        let peer = match HubPort::claim_peer(self.busname.as_bytes(), &self.owner) {
             Ok(Some(port)) => {
                 pr_info!(
                     "{}: port {} of {}, the other half of its connector, is reserved with it\n",
