@@ -233,22 +233,26 @@ impl Backend {
             .map(|entry| entry.place.clone())
     }
 
-    /// The places whose entries satisfy a condition. What does not fit into
-    /// memory is left out.
-    pub(crate) fn places(
-        &self,
-        mut which: impl FnMut(&Rule, &Result<Origin, Leave>) -> bool,
-    ) -> KVec<Arc<Place>> {
-        let mut places = KVec::new();
-        let table = self.table.lock();
-        for entry in &table.entries {
-            if which(&entry.rule, &entry.standing)
-                && places.push(entry.place.clone(), GFP_KERNEL).is_err()
-            {
-                break;
-            }
-        }
-        places
+    /// The places whose entries satisfy a condition, in the order of their names: one after
+    /// the other, without the lock in between and without memory, which there may be none
+    /// of. What comes or goes meanwhile may be among them or not.
+    pub(crate) fn places<'a>(
+        &'a self,
+        mut which: impl FnMut(&Rule, &Result<Origin, Leave>) -> bool + 'a,
+    ) -> impl Iterator<Item = Arc<Place>> + 'a {
+        let mut last: Option<BusName> = None;
+        core::iter::from_fn(move || {
+            let table = self.table.lock();
+            let later = table
+                .entries
+                .iter()
+                .filter(|entry| last.is_none_or(|last| entry.rule.busname > last));
+            let entry = later
+                .filter(|entry| which(&entry.rule, &entry.standing))
+                .min_by_key(|entry| entry.rule.busname)?;
+            last = Some(entry.rule.busname);
+            Some(entry.place.clone())
+        })
     }
 
     /// Calls `each` with every rule that stands, in the order they were made.
@@ -332,7 +336,7 @@ impl Backend {
 
     /// Has every place looked at, forgetting what has failed before.
     pub(crate) fn look_again(&self) {
-        for place in &self.places(|_, _| true) {
+        for place in self.places(|_, _| true) {
             place.retry();
         }
     }
@@ -346,7 +350,7 @@ impl Backend {
                 entry.standing = Err(Leave::ToHost);
             }
         }
-        for place in &self.places(|_, _| true) {
+        for place in self.places(|_, _| true) {
             place.settle_now();
         }
     }

@@ -81,7 +81,7 @@ impl ReadFile for GrabbedDevices {
     const NAME: &'static CStr = c"grabbed_devices";
 
     fn render(driver: &Claims, out: &mut Report) -> Result {
-        for place in &driver.0.places(|_, _| true) {
+        for place in driver.0.places(|_, _| true) {
             let interfaces = place.interfaces();
             for number in interfaces.iter() {
                 let configuration = interfaces.configuration();

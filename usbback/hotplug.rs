@@ -16,7 +16,7 @@ pub(crate) struct Hotplug(pub(crate) Arc<Backend>);
 impl hub_notify::Listener for Hotplug {
     fn bound(&self, hub: &LockedDevice<'_>) {
         let name = hub.name().to_bytes();
-        for place in &self.0.places(|_, _| true) {
+        for place in self.0.places(|_, _| true) {
             match place.busname.port_on(name) {
                 Some(port) => place.reserve_on(hub, port),
                 None => place.reserve_peer_on(hub),

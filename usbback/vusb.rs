@@ -320,7 +320,7 @@ impl Vusb {
         let places = self
             .backend
             .places(|rule, _| rule.target.domid == self.domid && rule.target.vusb == self.id);
-        for place in &places {
+        for place in places {
             if let Some(stand) = self.backend.standing(&place.busname) {
                 // The node is gone, so is its rule.
                 if !alive && stand.standing == Ok(Origin::XenStore) {

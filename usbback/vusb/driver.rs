@@ -51,8 +51,8 @@ impl VusbDriver {
             KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
         };
         let watches = [watch("port")?, watch("online")?, watch("state")?];
-        for place in &backend
-            .places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
+        for place in
+            backend.places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
         {
             place.look();
         }
