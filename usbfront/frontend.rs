@@ -196,8 +196,10 @@ impl Frontend {
         inner.lifecycle = Lifecycle::Connected { confirmed: false };
         dev.switch_state(State::Connected);
         if !wait(|| dev.otherend_state() == State::Connected) {
-            self.not_restored("its backend does not connect");
+            return self.not_restored("its backend does not connect");
         }
+        // For a look that was asked for before, and takes place before the watch tells us.
+        self.backend.store(State::Connected.as_raw(), Relaxed);
     }
 
     fn not_restored(&self, why: &str) {
