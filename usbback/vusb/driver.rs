@@ -15,7 +15,7 @@ use usbif::Statistics;
 use xen::dev_fatal;
 use xen::watch::{Handler, Watch};
 use xen::xenbus::{self, Device, Side, State, Then};
-use xen::xenstore::path;
+use xen::xenstore::{path, Store};
 
 /// The xenbus driver.
 pub(crate) struct VusbDriver;
@@ -65,6 +65,19 @@ impl VusbDriver {
     }
 }
 
+/// The frontend's state: the core says Unknown for one that it could not read, too, and a
+/// vusb whose frontend is gone ends. `Unknown`: it is gone, hidden, or no state.
+fn asked_again(dev: &Device<kernel::device::Core<'_>>) -> Result<State> {
+    let state = dev
+        .otherend()
+        .and_then(|path| Store::DIRECT.read_number(&path, c"state"));
+    match state {
+        Ok(number) => Ok(State::from_raw(number)),
+        Err(ENOENT | EINVAL | ENODEV | EACCES) => Ok(State::Unknown),
+        Err(error) => Err(error),
+    }
+}
+
 /// Undoes the making known of a vusb whose probe fails.
 struct Known<'a>(&'a Arc<Vusb>);
 
@@ -103,6 +116,21 @@ impl xenbus::Driver for VusbDriver {
         state: State,
     ) -> Then {
         let vusb = &data.vusb;
+        let state = match state {
+            State::Unknown => match asked_again(dev) {
+                Ok(state) => state,
+                Err(error) => {
+                    pr_warn!(
+                        "domain {}, vusb {}: the frontend's state cannot be read ({})\n",
+                        vusb.domid,
+                        vusb.id,
+                        error.to_errno()
+                    );
+                    return Then::Stay;
+                }
+            },
+            state => state,
+        };
         match next_move(other_of(state), vusb.own(), vusb.online()) {
             Move::Stay => {}
             Move::Connect if !vusb.admits() => dev.switch_state(State::Closing),
