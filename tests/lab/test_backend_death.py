@@ -107,7 +107,7 @@ def survive(guest, servers, how, moment):
     return account
 
 
-@pytest.mark.pending("a driver domain was saved, restored and destroyed once; the rounds were not seen to their end")
+@pytest.mark.pending("not seen to its end since probes tell what becomes of URBs")
 @pytest.mark.stock_cannot("death of the backend's domain", "it does nothing when the backend's state is gone, and no URB comes back")
 @pytest.mark.expect_log("Kernel panic - not syncing: sysrq triggered crash")
 def test_at_random_moments(guest, servers, counts, seed, record_property):

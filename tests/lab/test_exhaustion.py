@@ -43,7 +43,7 @@ def crowded(guest):
     guest.dom0.run(f"xenstore-rm /local/domain/{guest.domid}/data/hog")
 
 
-NODES = pytest.param("nodes", marks=pytest.mark.pending("the store was seen to take what the frontend writes, though it had refused more"))
+NODES = pytest.param("nodes", marks=pytest.mark.pending("the store refuses not even one node more, and takes what the frontend writes: which of its quotas ran out is not known"))
 
 
 @pytest.mark.parametrize("good", ["grants", "channels", NODES])
