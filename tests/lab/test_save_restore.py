@@ -79,14 +79,14 @@ def test_restored_without_its_nodes(lab, usbback):
         guest.resume()
         reader.wait(10)
         guest.wait("! ls /sys/block | grep sd", 10, "the disk stays")
+        stick.unplug()
+        stick.wait_absent()
         # The old domain's: the port is kept until somebody says for whom.
         usbback.clear()
         vusb = usbback.vusb(guest)
         vusb.create()
         vusb.wait_connected()
         usbback.add(vusb.rule(stick.busname, 1))
-        stick.unplug()
-        stick.wait_absent()
         stick.plug()
         assert guest.run(f"md5sum </dev/{vusb.wait_disk(1)}", 120) == digest
         usbback.clear()
