@@ -90,6 +90,11 @@ struct Held {
 }
 
 impl Inner {
+    /// Whether we own the port.
+    fn has_port(&self) -> bool {
+        self.port.as_ref().is_some_and(HubPort::is_held)
+    }
+
     /// What we have of a device, if anything.
     fn held_of(&mut self, device: &Device) -> Option<&mut Held> {
         self.held.as_mut().filter(|held| same(&held.device, device))
@@ -268,7 +273,7 @@ impl Place {
         let inner = self.inner.lock();
         View {
             rule: stand.standing,
-            reserved: inner.port.as_ref().is_some_and(HubPort::is_held),
+            reserved: inner.has_port(),
             tainted: inner.tainted,
             // The wrong port, or one that is no more, is no reason to keep the
             // device on it.

@@ -67,21 +67,16 @@ impl Place {
 
     /// Owns the port; nothing to do if we do.
     pub(super) fn reserve(&self) -> Result {
-        if self.has_port() {
+        if self.inner.lock().has_port() {
             return Ok(());
         }
         match HubPort::claim(self.busname.as_bytes(), &self.owner) {
             Ok(port) => self.put_port(port),
             // The hub got its ports meanwhile.
-            Err(EBUSY) if self.has_port() => {}
+            Err(EBUSY) if self.inner.lock().has_port() => {}
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    fn has_port(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.port.as_ref().is_some_and(HubPort::is_held)
     }
 
     /// The same, for a hub that has just got its ports and whose lock is held.
@@ -150,7 +145,7 @@ impl Place {
     pub(super) fn follow_with_peer(&self) {
         let old = {
             let mut inner = self.inner.lock();
-            let wanted = inner.tainted && inner.port.as_ref().is_some_and(HubPort::is_held);
+            let wanted = inner.tainted && inner.has_port();
             match (wanted, &inner.peer) {
                 (true, Peer::Reserved(port)) if port.is_held() => return,
                 (true, Peer::Refused) | (false, Peer::Unknown) => return,
