@@ -55,6 +55,11 @@ def parse(event: str, text: str) -> list[Chain]:
     return [Chain(event, int(hits), tuple(_frame(line) for line in frames.splitlines() if line.strip())) for frames, hits in found]
 
 
+def mount(domain: Domain) -> None:
+    """Has the domain's tracing where TRACING says."""
+    domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
+
+
 class Watch:
     """Counts events such as kmem/kmalloc while it is open."""
 
@@ -67,7 +72,7 @@ class Watch:
         self.domain.run(f"cd {TRACING}/events && " + " && ".join(lines))
 
     def __enter__(self) -> "Watch":
-        self.domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
+        mount(self.domain)
         self._each("")
         return self
 

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 
 from lab.channel import Domain
-from lab.tracing import TRACING
+from lab.tracing import TRACING, mount
 
 # drivers/usb/core/hcd.c: an URB that is accepted comes back once, one that is refused does not.
 PROBES = """\
@@ -47,7 +47,7 @@ class UrbTrace:
         self._domain = domain
 
     def __enter__(self) -> "UrbTrace":
-        self._domain.run(f"[ -d {TRACING}/events ] || mount -t tracefs tracefs {TRACING}")
+        mount(self._domain)
         self._domain.put(f"{TRACING}/kprobe_events", PROBES.encode())
         self._domain.run(
             f"cd {TRACING} && echo {BUFFER_KIB} >buffer_size_kb && echo boot >trace_clock && echo >trace"
