@@ -18,7 +18,7 @@ mod suspends;
 mod unlinks;
 mod vanish;
 
-use crate::frontend::connection::Connection;
+use crate::frontend::connection::{Connection, KEPT};
 use crate::frontend::device::Device;
 use crate::frontend::stick::Stick;
 use crate::frontend::Vusb;
@@ -75,8 +75,9 @@ impl Arena<'_> {
     }
 
     /// Has batches of requests made until there have been `count`, and has each
-    /// answered. A batch is told how many are left of its round, and says how many it
-    /// has pushed. After a round the devices are honestly used, and set up again.
+    /// answered, a few of them not before there have been more. A batch is told how many
+    /// are left of its round, and says how many it has pushed. After a round the devices
+    /// are honestly used, and set up again.
     pub(crate) fn in_rounds(
         &mut self,
         mut batch: impl FnMut(&mut Connection, &Maker, &mut fastrand::Rng, u64) -> Result<u64>,
@@ -92,8 +93,9 @@ impl Arena<'_> {
                 let pushed = batch(&mut connection, &maker, &mut self.random, round)?;
                 round = round.saturating_sub(pushed);
                 connection.publish()?;
-                connection.drain()?;
+                connection.drain_to(KEPT)?;
             }
+            connection.drain()?;
             self.check(&mut connection)?;
         }
         Ok(())

@@ -7,7 +7,7 @@
 
 use super::maker::Maker;
 use super::Arena;
-use crate::frontend::connection::{Connection, ENTRIES};
+use crate::frontend::connection::{Connection, ENTRIES, KEPT, QUIET};
 use crate::xen::grant::Page;
 use crate::Result;
 use fastrand::Rng;
@@ -84,7 +84,8 @@ fn requests(
     count: u64,
     active: &AtomicBool,
 ) -> Result<()> {
-    let mut left = count;
+    let kept = u64::from(KEPT);
+    let (mut left, mut due) = (count, 0);
     while left > 0 {
         let batch = random.u64(1..=8).min(left);
         left -= batch;
@@ -93,12 +94,16 @@ fn requests(
             connection.push(&entries[random.usize(..entries.len())])?;
         }
         connection.publish()?;
-        let answered = count_answers(connection, batch, Duration::from_millis(20))?;
+        due += batch;
+        due -= count_answers(connection, due.saturating_sub(kept), QUIET)?;
         active.store(false, Ordering::Relaxed);
-        finish(connection, batch - answered)?;
+        if due > kept {
+            finish(connection, due)?;
+            due = 0;
+        }
         connection.forget();
     }
-    Ok(())
+    finish(connection, due)
 }
 
 /// Takes everything back until all has been answered.
@@ -121,7 +126,7 @@ fn finish(connection: &mut Connection, mut due: u64) -> Result<()> {
             due += 1;
         }
         connection.publish()?;
-        due -= count_answers(connection, due, Duration::from_millis(5))?;
+        due -= count_answers(connection, due, QUIET)?;
     }
     Ok(())
 }

@@ -17,7 +17,10 @@ use usbif::{ConnEvent, Request, Response, CONN_ENTRY, URB_ENTRY};
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 90 });
 /// A request that has no answer after this long is with a device, which may
 /// have nothing to say.
-const QUIET: Duration = Duration::from_millis(4);
+pub(crate) const QUIET: Duration = Duration::from_millis(4);
+/// So many requests of a hostile frontend may stay with devices while it makes more:
+/// a quarter of the ring. It makes half a ring at once, and unlinks need the rest.
+pub(crate) const KEPT: u32 = ENTRIES / 4;
 
 /// Entries of the urb ring.
 pub(crate) const ENTRIES: u32 = FrontRing::<Page, URB_ENTRY>::ENTRIES;
@@ -145,12 +148,17 @@ impl Connection {
         Ok(Some(response))
     }
 
-    /// Has every request answered that is due: waits a moment, then takes back
-    /// what a device holds.
+    /// Has every request answered that is due.
     pub(crate) fn drain(&mut self) -> Result<()> {
+        self.drain_to(0)
+    }
+
+    /// Has requests answered until at most so many are due: waits a moment, then
+    /// takes back what devices hold.
+    pub(crate) fn drain_to(&mut self, most: u32) -> Result<()> {
         let start = Instant::now();
         let mut unlinked = Vec::new();
-        while self.due() > 0 {
+        while self.due() > most {
             if self.collect(QUIET)?.is_some() {
                 continue;
             }
