@@ -15,7 +15,7 @@ from lab.rogue_frontend import BoundedLog, Reader, RogueFrontend, held
 from lab.simulated import Zero
 
 # Shares of a run's requests and connections.
-REQUESTS = {"fields": 0.49, "rewrite": 0.2, "grants": 0.1, "unlinks": 0.2, "suspends": 0.01}
+REQUESTS = {"fields": 0.56, "rewrite": 0.2, "grants": 0.03, "unlinks": 0.2, "suspends": 0.01}
 CONNECTIONS = {"producers": 0.1, "conn": 0.2, "nodes": 0.2, "renegotiate": 0.1, "storms": 0.4}
 
 

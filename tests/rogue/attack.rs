@@ -56,15 +56,16 @@ impl Arena<'_> {
         self.targets.iter().map(enumerate).collect()
     }
 
-    /// Uses every device honestly: each answer comes once and is right.
-    pub(crate) fn check(&mut self, connection: &mut Connection) -> Result<()> {
+    /// Sets up and uses every device honestly: each answer comes once and is right.
+    pub(crate) fn check(&mut self, connection: &mut Connection) -> Result<Vec<Device>> {
         let mut devices = self.devices(connection)?;
         for (target, device) in self.targets.iter().zip(&mut devices) {
             if target.stick {
                 Stick::new(device)?.check(connection, &mut self.random)?;
             }
         }
-        connection.is_quiet()
+        connection.is_quiet()?;
+        Ok(devices)
     }
 
     /// The same with a connection of its own.
@@ -84,8 +85,8 @@ impl Arena<'_> {
     ) -> Result<()> {
         let mut left = self.count;
         let mut connection = self.vusb.connect()?;
+        let mut devices = self.devices(&mut connection)?;
         while left > 0 {
-            let devices = self.devices(&mut connection)?;
             let maker = Maker::new(self.vusb, devices)?;
             let mut round = left.min(ROUND);
             left -= round;
@@ -96,7 +97,7 @@ impl Arena<'_> {
                 connection.drain_to(KEPT)?;
             }
             connection.drain()?;
-            self.check(&mut connection)?;
+            devices = self.check(&mut connection)?;
         }
         Ok(())
     }

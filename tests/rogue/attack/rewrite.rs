@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     let mut left = arena.count;
     let mut connection = arena.vusb.connect()?;
+    let mut devices = arena.devices(&mut connection)?;
     while left > 0 {
         let round = left.min(ROUND);
         left -= round;
-        let devices = arena.devices(&mut connection)?;
         let maker = Maker::new(arena.vusb, devices)?;
         let mut entries = Vec::new();
         for number in 0..64 {
@@ -46,7 +46,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             over.store(true, Ordering::Relaxed);
             done
         })?;
-        arena.check(&mut connection)?;
+        devices = arena.check(&mut connection)?;
     }
     Ok(())
 }
