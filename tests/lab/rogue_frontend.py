@@ -40,11 +40,6 @@ class RogueFrontend:
         for port, _ in enumerate(self._devices, 1):
             self.vusb.wait_port_status(port, "3")
 
-    def remove_forcibly(self) -> None:
-        """Removes what a frontend that vanished has left, which nobody answers for any more."""
-        output, status = self.dom0.try_run(f"/lab/init_xs.sh --remove --timeout 2 {self.vusb.domid} 0")
-        assert status in (0, 6), output
-
     def _words(self) -> str:
         words = []
         for port, device in enumerate(self._devices, 1):

@@ -28,14 +28,6 @@ def create(vusb) -> bool:
     return vusb.connected
 
 
-def remove(vusb) -> None:
-    """A half that could not say that it has closed is removed with its nodes."""
-    output, status = vusb.dom0.try_run(f"/lab/init_xs.sh --remove --timeout 5 {vusb.domid} {vusb.number}", 60)
-    assert status in (0, 6), output
-    vusb.dom0.wait(f"[ ! -e /sys/bus/xen-backend/devices/vusb-{vusb.domid}-{vusb.number} ]", 30, "the backend's half stays")
-    vusb.guest.wait(f"[ ! -e /sys/bus/xen/devices/vusb-{vusb.number} ]", 30, "the frontend's half stays")
-
-
 def replug(*devices) -> None:
     for device in devices:
         device.unplug()
@@ -71,13 +63,13 @@ def test_allocations_fail(lab, guest, usbback, counts, module, kind, record_prop
                         replug(stick, zero)
                         time.sleep(TRAFFIC_S / 2)
                         assert "usb-storage" not in stick.drivers().values(), "a device that a rule names is never the host's"
-                        remove(vusb)
+                        vusb.remove_forcibly(5)
                         connected.append(create(vusb))
                         time.sleep(TRAFFIC_S / 2)
                 print(f"{fault.injected} allocations failed at {percent} %; connected again: {connected}", flush=True)
                 injected += fault.injected
                 # What failed for good is made again, as an administrator would.
-                remove(vusb)
+                vusb.remove_forcibly(5)
                 vusb.create()
                 vusb.wait_connected()
                 replug(stick, zero)

@@ -78,7 +78,7 @@ def test_vanishing(lab, guest, usbback, counts):
             rogue.attack("vanish", 5, seed)
             dom0.wait(f"[ ! -e /sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0 ]", 30, "the backend keeps the dead")
             assert held(dom0) == before
-            rogue.remove_forcibly()
+            rogue.vusb.remove_forcibly()
             rogue.make()
         rogue.wait_given()
         rogue.attack("events", 10, 1)
@@ -102,7 +102,7 @@ def test_flood_of_events(lab, guest, other, usbback, counts):
             flood, _ = rogue.start("events", FOR_EVER, 1)
             flooded += read_beside(reader, flood, counts.flood_s)
             events += int(dom0.run(spurious))
-            rogue.remove_forcibly()
+            rogue.vusb.remove_forcibly()
         seconds = FLOODS * counts.flood_s
         print(f"in {seconds} s: {busy} readings beside a busy guest, {flooded} beside one that floods; {events} events without work")
         assert events > seconds, "this was no flood"
