@@ -52,10 +52,18 @@ def pytest_collection_modifyitems(config, items):
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
     leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
+    if KERNEL.watches and not config.getoption("--long"):
+        leave_out(config, items, further_rows(items))
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
         leave_out(config, items, config.stash[PENDING])
+
+
+def further_rows(items):
+    """All rows but the first of each test: what a kernel that watches looks for shows in any."""
+    first = {(item.path, item.originalname): item for item in reversed(items)}
+    return [item for item in items if item not in first.values() and not item.get_closest_marker("each_row")]
 
 
 def leave_out(config, items, unwanted):
@@ -71,6 +79,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
+    config.addinivalue_line("markers", "each_row: on the debug kernel, too, all its rows run and not the first alone")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "spoils(what): runs last, for it leaves a lab without this; the test looks at the guests' logs itself")
     config.addinivalue_line("markers", "stock_cannot(what, cause): a limit of the kernel's C frontend, which the test does not try")

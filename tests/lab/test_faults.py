@@ -36,6 +36,7 @@ def replug(*devices) -> None:
 
 
 @pytest.mark.pending("not run on the debug kernel yet")
+@pytest.mark.each_row
 @pytest.mark.parametrize("kind", faults.KINDS)
 @pytest.mark.parametrize("module", ["usbbk", "xen_hcd"])
 def test_allocations_fail(lab, guest, usbback, counts, module, kind, record_property):

@@ -21,6 +21,7 @@ def verdicts(keeper):
     return ktap.parse(log)
 
 
+@pytest.mark.each_row
 @pytest.mark.parametrize(("suite", "case"), ktap.expected(), ids=lambda word: word)
 def test_kunit(lab, verdicts, suite, case):
     verdict = verdicts.get((suite, case), "was not run")
