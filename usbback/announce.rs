@@ -63,8 +63,9 @@ impl Announcer {
 }
 
 impl Vusb {
-    /// Writes the `port-N` that are not true any more.
-    pub(crate) fn write_status(&self, control: &mut Control) {
+    /// Writes the `port-N` that are not true any more. False: some cannot be written now.
+    pub(crate) fn write_status(&self, control: &mut Control) -> bool {
+        let mut failed = None;
         for port in PortNumber::first(self.ports) {
             let speed = self.speed(port);
             let Some(told) = control.told.get_mut(port.index()) else {
@@ -80,14 +81,19 @@ impl Vusb {
             });
             match written {
                 Ok(_) => *told = Some(speed),
-                Err(error) => pr_warn!(
-                    "domain {}, vusb {}: port-{} cannot be written ({})\n",
-                    self.domid,
-                    self.id,
-                    port.get(),
-                    error.to_errno()
-                ),
+                Err(error) => failed = Some((port, error)),
             }
         }
+        let said = core::mem::replace(&mut control.complained, failed.is_some());
+        if let Some((port, error)) = failed.filter(|_| !said) {
+            pr_warn!(
+                "domain {}, vusb {}: port-{} cannot be written ({}), which is tried again\n",
+                self.domid,
+                self.id,
+                port.get(),
+                error.to_errno()
+            );
+        }
+        failed.is_none()
     }
 }

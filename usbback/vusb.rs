@@ -36,6 +36,8 @@ pub(crate) const PORTS: usize = MAX_PORTS as usize;
 /// How long a frontend may take to close when its backend is unbound. One that lives needs a
 /// fraction of it.
 const PARTING: Delta = Delta::from_secs(5);
+/// Between two attempts to write a node that could not be written: nothing tells when it can.
+const AGAIN: Delta = Delta::from_millis(200);
 
 /// A virtual host controller.
 #[pin_data]
@@ -79,6 +81,8 @@ pub(crate) struct Control {
     pub(crate) gone: bool,
     /// What the `port-N` say; None: not written yet.
     pub(crate) told: [Option<Speed>; PORTS],
+    /// That one cannot be written has been said.
+    pub(crate) complained: bool,
 }
 
 /// Who is linked to whom.
@@ -99,7 +103,10 @@ impl WorkItem for Vusb {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        this.control_now();
+        if !this.control_now() {
+            fsleep(AGAIN);
+            this.control_soon();
+        }
     }
 }
 
@@ -145,6 +152,7 @@ impl Vusb {
                 control <- new_mutex!(Control {
                     gone: false,
                     told: [None; PORTS],
+                    complained: false,
                 }),
                 link <- new_mutex!(Link {
                     gone: false,
@@ -169,14 +177,16 @@ impl Vusb {
         self.backend.queue.enqueue(self);
     }
 
-    fn control_now(&self) {
+    /// False: it has to be done again.
+    fn control_now(&self) -> bool {
         let mut control = self.control.lock();
         if control.gone {
-            return;
+            return true;
         }
         self.read_nodes();
-        self.write_status(&mut control);
+        let written = self.write_status(&mut control);
         self.check_online();
+        written
     }
 
     /// The toolstack wants the device to go, and there is no frontend that

@@ -28,6 +28,13 @@ def create(vusb) -> bool:
     return vusb.connected
 
 
+def assert_told(usbback, vusb, devices) -> None:
+    """What XenStore says of each port becomes true, although writing it has failed."""
+    for port, device in zip(PORTS, devices, strict=True):
+        grabbed = any(line.startswith(f"{device.busname}:") for line in usbback.grabbed())
+        vusb.wait_port_status(port, "3" if grabbed else "0")
+
+
 def replug(*devices) -> None:
     for device in devices:
         device.unplug()
@@ -69,6 +76,8 @@ def test_allocations_fail(lab, guest, usbback, counts, module, kind, record_prop
                         time.sleep(TRAFFIC_S / 2)
                 print(f"{fault.injected} allocations failed at {percent} %; connected again: {connected}", flush=True)
                 injected += fault.injected
+                if connected[-1]:
+                    assert_told(usbback, vusb, (stick, zero))
                 # What failed for good is made again, as an administrator would.
                 vusb.remove_forcibly(5)
                 vusb.create()
