@@ -7,6 +7,7 @@
 //! the module's own data, even a stack. Only whole pages that can be held by a
 //! reference are ever shown to the outside; everything else is copied.
 
+use crate::hcd_urb::Urb;
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     page::{Page, PAGE_SIZE},
@@ -24,7 +25,7 @@ pub struct Stretch<'a> {
     /// The page, if it is one of the linear map.
     page: Option<*mut bindings::page>,
     length: usize,
-    _urb: PhantomData<&'a bindings::urb>,
+    _urb: PhantomData<&'a Urb>,
 }
 
 impl Stretch<'_> {
@@ -65,28 +66,25 @@ pub struct Stretches<'a> {
     /// Byte within the list's current entry.
     at: usize,
     left: u32,
-    _urb: PhantomData<&'a bindings::urb>,
+    _urb: PhantomData<&'a Urb>,
 }
 
 impl<'a> Stretches<'a> {
-    /// The URB must be one that the core has handed over and that has not been
-    /// given back, as that of a [`Urb`](crate::hcd_urb::Urb) is.
-    pub(crate) fn new(urb: &'a bindings::urb, at: u32) -> Self {
+    pub(crate) fn new(urb: &'a Urb, at: u32) -> Self {
         let mut all = Self {
             position: 0,
-            sg: core::ptr::null_mut(),
+            sg: urb.list(),
             linear: core::ptr::null_mut(),
             at: 0,
-            left: urb.transfer_buffer_length,
+            left: urb.length(),
             _urb: PhantomData,
         };
-        if urb.num_sgs > 0 {
-            all.sg = urb.sg;
+        if !all.sg.is_null() {
             all.skip_entries();
-        } else if urb.transfer_buffer.is_null() {
+        } else if urb.linear().is_null() {
             all.left = 0;
         } else {
-            all.linear = urb.transfer_buffer.cast();
+            all.linear = urb.linear();
         }
         all.seek(at);
         all

@@ -48,6 +48,18 @@ pub(crate) unsafe fn endpoint_key(ep: *mut bindings::usb_host_endpoint) -> Optio
     Key::from_pointer(unsafe { (*ep).hcpriv })
 }
 
+/// A field of a [`Urb`]. Not through a reference to the whole, in which the core changes
+/// others meanwhile: counters, lists, `unlinked`.
+macro_rules! field {
+    ($urb:expr, $name:ident) => {{
+        let raw = $urb.as_ptr();
+        // SAFETY: By the type's invariants the URB is valid, and nobody else changes the
+        // fields that are read here.
+        unsafe { (*raw).$name }
+    }};
+}
+pub(crate) use field;
+
 /// A URB that the core has handed over. It must be given back exactly once,
 /// with [`Locked::give_back`](crate::hcd::Locked::give_back).
 ///
@@ -84,13 +96,6 @@ impl Urb {
         self.0.as_ptr()
     }
 
-    pub(crate) fn raw(&self) -> &bindings::urb {
-        // SAFETY: By the type's invariants. Fields that others change
-        // (counters, lists) are not read through this reference; they are
-        // plain memory of C types.
-        unsafe { self.0.as_ref() }
-    }
-
     /// Sets the number by which the driver is asked to give this one back
     /// early. Only with the lock held, in `enqueue`.
     pub fn set_key(&mut self, key: Key) {
@@ -102,19 +107,23 @@ impl Urb {
     #[must_use]
     pub fn endpoint_key(&self) -> Option<Key> {
         // SAFETY: By the type's invariants.
-        unsafe { endpoint_key(self.raw().ep) }
+        unsafe { endpoint_key(self.ep()) }
     }
 
     /// Gives the endpoint a number, until it is disabled. With the lock held.
     pub fn set_endpoint_key(&mut self, key: Key) {
         // SAFETY: The endpoint is valid by the type's invariants, and the field
         // is ours, under the lock.
-        unsafe { (*self.raw().ep).hcpriv = key.to_pointer() };
+        unsafe { (*self.ep()).hcpriv = key.to_pointer() };
+    }
+
+    fn ep(&self) -> *mut bindings::usb_host_endpoint {
+        field!(self, ep)
     }
 
     fn descriptor(&self) -> &bindings::usb_endpoint_descriptor {
         // SAFETY: The endpoint is valid by the type's invariants.
-        unsafe { &(*self.raw().ep).desc }
+        unsafe { &(*self.ep()).desc }
     }
 
     /// Type of the transfer.
@@ -138,31 +147,31 @@ impl Urb {
     /// Whether the data comes from the device (as usb_submit_urb() has noted).
     #[must_use]
     pub fn is_in(&self) -> bool {
-        self.raw().transfer_flags & bindings::URB_DIR_IN != 0
+        field!(self, transfer_flags) & bindings::URB_DIR_IN != 0
     }
 
     /// URB_SHORT_NOT_OK.
     #[must_use]
     pub fn short_not_ok(&self) -> bool {
-        self.raw().transfer_flags & bindings::URB_SHORT_NOT_OK != 0
+        field!(self, transfer_flags) & bindings::URB_SHORT_NOT_OK != 0
     }
 
     /// URB_ZERO_PACKET.
     #[must_use]
     pub fn zero_packet(&self) -> bool {
-        self.raw().transfer_flags & bindings::URB_ZERO_PACKET != 0
+        field!(self, transfer_flags) & bindings::URB_ZERO_PACKET != 0
     }
 
     /// Address of the device, 0..=127; 0 before it has one.
     #[must_use]
     pub fn device_address(&self) -> u8 {
-        (self.raw().pipe.wrapping_shr(8) & 0x7f) as u8
+        (field!(self, pipe).wrapping_shr(8) & 0x7f) as u8
     }
 
     /// The root hub's port that leads to the device, 1..; 0 for the root hub.
     #[must_use]
     pub fn root_port(&self) -> u8 {
-        let mut dev = self.raw().dev;
+        let mut dev = field!(self, dev);
         // SAFETY: A device keeps its parents. The root hub has none, and only
         // it has port number 0.
         unsafe {
@@ -176,7 +185,7 @@ impl Urb {
     /// The setup packet of a control transfer.
     #[must_use]
     pub fn setup(&self) -> Option<[u8; 8]> {
-        let packet = self.raw().setup_packet;
+        let packet = field!(self, setup_packet);
         if packet.is_null() || self.transfer_type() != TransferType::Control {
             return None;
         }
@@ -187,14 +196,14 @@ impl Urb {
     /// Bytes of the buffer.
     #[must_use]
     pub fn length(&self) -> u32 {
-        self.raw().transfer_buffer_length
+        field!(self, transfer_buffer_length)
     }
 
     /// Interval between packets of a periodic transfer, in frames, or in
     /// microframes at high speed.
     #[must_use]
     pub fn interval(&self) -> u32 {
-        u32::try_from(self.raw().interval).unwrap_or(0)
+        u32::try_from(field!(self, interval)).unwrap_or(0)
     }
 
     /// Sets the interval to what it will be: the endpoint's own, whatever the
@@ -202,9 +211,10 @@ impl Urb {
     /// that is not periodic.
     pub fn use_own_interval(&mut self) {
         let descriptor = self.descriptor();
+        let dev = field!(self, dev);
         // SAFETY: The device is valid by the type's invariants; its speed does
         // not change.
-        let speed = Speed::from_raw(unsafe { (*self.raw().dev).speed });
+        let speed = Speed::from_raw(unsafe { (*dev).speed });
         let own = period(self.transfer_type(), speed, descriptor.bInterval);
         // usb_submit_urb() makes a power of two of what it is given.
         if let Some(exponent) = own.checked_ilog2() {
@@ -217,14 +227,27 @@ impl Urb {
     /// Whether there is a buffer for what is to be moved.
     #[must_use]
     pub fn has_buffer(&self) -> bool {
-        let urb = self.raw();
-        self.length() == 0 || !urb.transfer_buffer.is_null() || urb.num_sgs > 0
+        self.length() == 0 || !self.linear().is_null() || !self.list().is_null()
+    }
+
+    /// The buffer's list of pieces; null: there is none.
+    pub(crate) fn list(&self) -> *mut bindings::scatterlist {
+        if field!(self, num_sgs) > 0 {
+            field!(self, sg)
+        } else {
+            core::ptr::null_mut()
+        }
+    }
+
+    /// The buffer, if it is in one piece; null: it is not, or there is none.
+    pub(crate) fn linear(&self) -> *mut u8 {
+        field!(self, transfer_buffer).cast()
     }
 
     /// The buffer from byte `at` on, in stretches that lie in one page each.
     #[must_use]
     pub fn stretches(&self, at: u32) -> Stretches<'_> {
-        Stretches::new(self.raw(), at)
+        Stretches::new(self, at)
     }
 }
 

@@ -6,7 +6,7 @@
 //! `actual_length` to 0, and has seen that none is longer than the endpoint
 //! allows. That they lie in the buffer is for the driver to check.
 
-use crate::hcd_urb::{TransferType, Urb};
+use crate::hcd_urb::{field, TransferType, Urb};
 use crate::urb_iso::packet_ptr;
 use xen_sys::bindings;
 
@@ -26,7 +26,7 @@ impl Urb {
         if self.transfer_type() != TransferType::Isochronous {
             return 0;
         }
-        u32::try_from(self.raw().number_of_packets).unwrap_or(0)
+        u32::try_from(field!(self, number_of_packets)).unwrap_or(0)
     }
 
     fn packet_ptr(&self, index: u32) -> Option<*mut bindings::usb_iso_packet_descriptor> {
