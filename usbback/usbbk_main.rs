@@ -107,9 +107,9 @@ impl kernel::InPlaceModule for Usbback {
             let claims = Arc::new(claims::Claims(backend.clone()), GFP_KERNEL)?;
             let driver = usb::driver::Registration::new(&backend.driver, module, claims)?;
             let hotplug = Arc::new(hotplug::Hotplug(backend.clone()), GFP_KERNEL)?;
-            let hubs = usb::hub_notify::Notifier::new(hotplug.clone(), &backend.driver);
+            let hubs = usb::hub_notify::listen(hotplug.clone(), &backend.driver);
             let hubs = KBox::pin_init(hubs, GFP_KERNEL)?;
-            let notifier = KBox::pin_init(usb::notify::Notifier::new(hotplug), GFP_KERNEL)?;
+            let notifier = KBox::pin_init(usb::notify::listen(hotplug), GFP_KERNEL)?;
             let release = ReleaseAll(backend.clone());
             let up = Arc::new(domains::XenstoreUp(backend.clone()), GFP_KERNEL)?;
             let ready = KBox::pin_init(xen::watch::Ready::new(up), GFP_KERNEL)?;

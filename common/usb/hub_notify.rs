@@ -14,6 +14,10 @@
 //! ([`crate::port::HubPort::claim_on`]) is claimed before anything on it is found.
 
 use crate::{
+    chain::{
+        Chain,
+        Member, //
+    },
     driver::DriverHandle,
     lock::LockedDevice, //
 };
@@ -23,8 +27,7 @@ use kernel::{
     error::to_result,
     ffi,
     prelude::*,
-    sync::Arc,
-    types::Opaque, //
+    sync::Arc, //
 };
 
 /// Who wants to hear of hubs. What [`crate::notify`] says of its callbacks holds here, too.
@@ -33,72 +36,34 @@ pub trait Listener: Send + Sync + 'static {
     fn bound(&self, hub: &LockedDevice<'_>);
 }
 
-/// A registered [`Listener`].
-///
-/// Dropping it waits for running callbacks: never from one.
-#[pin_data(PinnedDrop)]
-pub struct Notifier<L: Listener> {
-    bus: *const bindings::bus_type,
-    #[pin]
-    block: Opaque<Block<L>>,
-}
-
-#[repr(C)]
-struct Block<L> {
-    raw: bindings::notifier_block,
+/// Who listens to the driver core, about the USB bus.
+pub struct Bus<L> {
+    raw: *const bindings::bus_type,
     listener: Arc<L>,
 }
 
-// SAFETY: there is nothing to do with a shared `Notifier`.
-unsafe impl<L: Listener> Sync for Notifier<L> {}
+// SAFETY: the pointer is handed to the driver core only, which anybody may call.
+unsafe impl<L: Listener> Send for Bus<L> {}
 
-// SAFETY: it may be unregistered anywhere, and a listener is `Send + Sync`.
-unsafe impl<L: Listener> Send for Notifier<L> {}
+// SAFETY: as above.
+unsafe impl<L: Listener> Sync for Bus<L> {}
 
-impl<L: Listener> Notifier<L> {
-    /// Registers the listener; by a registered driver the bus is known, which usbcore does
-    /// not export.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` the driver is not registered.
-    pub fn new(listener: Arc<L>, driver: &DriverHandle) -> impl PinInit<Self, Error> {
-        // SAFETY: a field of a valid structure, which `usb_register_driver()` writes before
-        // anybody is told of the driver.
-        let usb = unsafe { (*driver.device_driver()).bus };
-        try_pin_init!(Self {
-            bus: usb,
-            block <- Opaque::try_ffi_init(move |block: *mut Block<L>| {
-                let raw = bindings::notifier_block {
-                    notifier_call: Some(Self::call),
-                    ..Default::default()
-                };
-                // SAFETY: `block` is valid for writing.
-                unsafe { block.write(Block { raw, listener }) };
-                // SAFETY: the bus is null, which is refused, or usbcore's, which stays as
-                // long as this module, which needs usbcore. The block is pinned from now on
-                // until `drop` unregisters it.
-                let result = to_result(unsafe {
-                    bindings::bus_register_notifier(usb, &raw mut (*block).raw)
-                });
-                if result.is_err() {
-                    // SAFETY: written above, and known to nobody.
-                    unsafe { core::ptr::drop_in_place(&raw mut (*block).listener) };
-                }
-                result
-            }),
-        }? Error)
+// SAFETY: a chain of the `blocking_notifier_chain` kind.
+unsafe impl<L: Listener> Chain for Bus<L> {
+    unsafe fn add(&self, block: *mut bindings::notifier_block) -> Result {
+        // SAFETY: the bus is null, which is refused, or usbcore's, which stays as long as
+        // this module, which needs usbcore. The block by the contract of this function.
+        to_result(unsafe { bindings::bus_register_notifier(self.raw, block) })
     }
 
-    extern "C" fn call(
-        block: *mut bindings::notifier_block,
-        event: ffi::c_ulong,
-        data: *mut ffi::c_void,
-    ) -> ffi::c_int {
-        // NOTIFY_OK
-        const OK: ffi::c_int = 1;
+    unsafe fn remove(&self, block: *mut bindings::notifier_block) {
+        // SAFETY: as above, and it is no error to remove what was added.
+        unsafe { bindings::bus_unregister_notifier(self.raw, block) };
+    }
+
+    unsafe fn tell(&self, event: ffi::c_ulong, data: *mut ffi::c_void) {
         if event != bindings::bus_notifier_event_BUS_NOTIFY_BOUND_DRIVER as ffi::c_ulong {
-            return OK;
+            return;
         }
         let interface: *mut bindings::device = data.cast();
         // SAFETY: for this event `data` is a device that has just been bound, and whose lock
@@ -107,30 +72,32 @@ impl<L: Listener> Notifier<L> {
         // interface is its `struct usb_device`, whose lock is held, as said above.
         let hub = unsafe {
             if CStr::from_char_ptr((*(*interface).driver).name) != c"hub" {
-                return OK;
+                return;
             }
             let device = (*interface)
                 .parent
                 .byte_sub(offset_of!(bindings::usb_device, dev));
             LockedDevice::from_raw(device.cast())
         };
-        // SAFETY: the chain calls us with the block that `new` registered, the first
-        // field of a `Block` which lives until it is unregistered.
-        let listener = unsafe { &(*block.cast::<Block<L>>()).listener };
-        listener.bound(&hub);
-        OK
+        self.listener.bound(&hub);
     }
 }
 
-#[pinned_drop]
-impl<L: Listener> PinnedDrop for Notifier<L> {
-    fn drop(self: Pin<&mut Self>) {
-        let block = self.block.get();
-        // SAFETY: `new` registered the block on this bus; afterwards nobody calls it any
-        // more and the listener's reference is ours alone.
-        unsafe {
-            let _ = bindings::bus_unregister_notifier(self.bus, &raw mut (*block).raw);
-            core::ptr::drop_in_place(&raw mut (*block).listener);
-        }
-    }
+/// A registered [`Listener`].
+pub type Notifier<L> = Member<Bus<L>>;
+
+/// Registers a listener; by a registered driver the bus is known, which usbcore does
+/// not export.
+///
+/// # Errors
+///
+/// `EINVAL` the driver is not registered.
+pub fn listen<L: Listener>(
+    listener: Arc<L>,
+    driver: &DriverHandle,
+) -> impl PinInit<Notifier<L>, Error> {
+    // SAFETY: a field of a valid structure, which `usb_register_driver()` writes before
+    // anybody is told of the driver.
+    let raw = unsafe { (*driver.device_driver()).bus };
+    Member::new(Bus { raw, listener })
 }

@@ -12,13 +12,18 @@
 //! after its interfaces were unbound. Devices that exist already are not announced:
 //! register first, then look at them all with `Device::for_each`.
 
-use crate::lock::LockedDevice;
+use crate::{
+    chain::{
+        Chain,
+        Member, //
+    },
+    lock::LockedDevice, //
+};
 use kernel::{
     bindings,
     ffi,
     prelude::*,
-    sync::Arc,
-    types::Opaque, //
+    sync::Arc, //
 };
 
 /// Who wants to hear of devices.
@@ -29,77 +34,44 @@ pub trait Listener: Send + Sync + 'static {
     fn removed(&self, device: &LockedDevice<'_>);
 }
 
-/// A registered [`Listener`].
-///
-/// Dropping it waits for running callbacks: never from one.
-#[pin_data(PinnedDrop)]
-pub struct Notifier<L: Listener> {
-    #[pin]
-    block: Opaque<Block<L>>,
-}
+/// Who listens to usbcore (`usb_notifier_list` of drivers/usb/core/notify.c).
+pub struct Devices<L>(Arc<L>);
 
-#[repr(C)]
-struct Block<L> {
-    raw: bindings::notifier_block,
-    listener: Arc<L>,
-}
-
-// SAFETY: there is nothing to do with a shared `Notifier`.
-unsafe impl<L: Listener> Sync for Notifier<L> {}
-
-// SAFETY: it may be unregistered anywhere, and a listener is `Send + Sync`.
-unsafe impl<L: Listener> Send for Notifier<L> {}
-
-impl<L: Listener> Notifier<L> {
-    /// Registers the listener.
-    pub fn new(listener: Arc<L>) -> impl PinInit<Self> {
-        pin_init!(Self {
-            block <- Opaque::ffi_init(move |block: *mut Block<L>| {
-                let raw = bindings::notifier_block {
-                    notifier_call: Some(Self::call),
-                    ..Default::default()
-                };
-                // SAFETY: `block` is valid for writing, and pinned from then on until
-                // `drop` unregisters it.
-                unsafe {
-                    block.write(Block { raw, listener });
-                    bindings::usb_register_notify(&raw mut (*block).raw);
-                }
-            }),
-        })
+// SAFETY: a chain of the `blocking_notifier_chain` kind.
+unsafe impl<L: Listener> Chain for Devices<L> {
+    unsafe fn add(&self, block: *mut bindings::notifier_block) -> Result {
+        // SAFETY: by the contract of this function.
+        unsafe { bindings::usb_register_notify(block) };
+        Ok(())
     }
 
-    extern "C" fn call(
-        block: *mut bindings::notifier_block,
-        event: ffi::c_ulong,
-        data: *mut ffi::c_void,
-    ) -> ffi::c_int {
-        // SAFETY: the chain calls us with the block that `new` registered, the first
-        // field of a `Block` which lives until it is unregistered.
-        let listener = unsafe { &(*block.cast::<Block<L>>()).listener };
+    unsafe fn remove(&self, block: *mut bindings::notifier_block) {
+        // SAFETY: by the contract of this function.
+        unsafe { bindings::usb_unregister_notify(block) };
+    }
+
+    unsafe fn tell(&self, event: ffi::c_ulong, data: *mut ffi::c_void) {
+        const ADDED: ffi::c_ulong = bindings::USB_DEVICE_ADD as ffi::c_ulong;
+        const REMOVED: ffi::c_ulong = bindings::USB_DEVICE_REMOVE as ffi::c_ulong;
         // Other events (a bus comes or goes) have a `struct usb_bus` as data.
-        if event == bindings::USB_DEVICE_ADD as ffi::c_ulong {
-            // SAFETY: for this event `data` is a valid `struct usb_device`; usbcore
-            // sends it from the device's probe, under its lock.
-            listener.added(&unsafe { LockedDevice::from_raw(data.cast()) });
-        } else if event == bindings::USB_DEVICE_REMOVE as ffi::c_ulong {
-            // SAFETY: as above, from the device's removal.
-            listener.removed(&unsafe { LockedDevice::from_raw(data.cast()) });
+        if !matches!(event, ADDED | REMOVED) {
+            return;
         }
-        // NOTIFY_OK
-        1
+        // SAFETY: for these events `data` is a valid `struct usb_device`; usbcore sends them
+        // from the device's probe and its removal, under its lock.
+        let device = unsafe { LockedDevice::from_raw(data.cast()) };
+        if event == ADDED {
+            self.0.added(&device);
+        } else {
+            self.0.removed(&device);
+        }
     }
 }
 
-#[pinned_drop]
-impl<L: Listener> PinnedDrop for Notifier<L> {
-    fn drop(self: Pin<&mut Self>) {
-        let block = self.block.get();
-        // SAFETY: `new` registered the block; afterwards nobody calls it any more and
-        // the listener's reference is ours alone.
-        unsafe {
-            bindings::usb_unregister_notify(&raw mut (*block).raw);
-            core::ptr::drop_in_place(&raw mut (*block).listener);
-        }
-    }
+/// A registered [`Listener`].
+pub type Notifier<L> = Member<Devices<L>>;
+
+/// Registers a listener.
+pub fn listen<L: Listener>(listener: Arc<L>) -> impl PinInit<Notifier<L>, Error> {
+    Member::new(Devices(listener))
 }

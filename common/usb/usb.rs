@@ -4,6 +4,7 @@
 //! what the frontend needs to be a host controller. With `xen` and `xen_sys` the only crate
 //! that holds `unsafe`.
 
+mod chain;
 pub mod device;
 pub mod driver;
 pub mod driver_files;
