@@ -209,7 +209,7 @@ impl Place {
         let view = self.view(&stand, lock.as_deref());
         let step = next_step(&view);
         let done = match (step, lock.as_deref_mut()) {
-            (Step::Configure, Some(device)) => self.configure(device),
+            (Step::Configure, Some(device)) => self.configure(device, stand.standing.is_err()),
             (Step::Claim, Some(device)) => self.claim(device),
             (Step::Attach, Some(device)) => return self.attach(&stand, device),
             (Step::Release, Some(device)) => {

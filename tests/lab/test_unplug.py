@@ -74,6 +74,22 @@ def test_what_is_plugged_into_a_released_port_is_the_hosts(guest, vusb, usbback)
         dom0.wait(f"ls -d {stick.sysfs}/*/host*", 30, "usb-storage does not bind")
 
 
+def test_a_device_is_reset_before_it_is_the_hosts_again(guest, vusb, usbback):
+    """Also one whose guest has left it without a configuration, which would hide it from the host."""
+    dom0 = usbback.dom0
+    with Stick(dom0, mib=4) as stick:
+        rule = vusb.rule(stick.busname, 1)
+        usbback.add(rule)
+        stick.plug()
+        vusb.wait_disk(1)
+        guest.run(f"echo -1 >{vusb.device(1)}/bConfigurationValue")
+        dom0.wait(f"! grep . {stick.sysfs}/bConfigurationValue", 30, "the guest's choice does not arrive")
+        dom0.run("dmesg -C")
+        usbback.remove(rule)
+        dom0.wait(f"ls -d {stick.sysfs}/*/host*", 30, "usb-storage does not bind")
+        assert f"usb {stick.busname}: reset high-speed USB device" in dom0.run("dmesg")
+
+
 def test_the_other_half_of_the_connector_is_reserved_too(lab, guest, vusb, usbback, tmp_path):
     """A guest's device that comes back at SuperSpeed is on another port of the same connector."""
     dom0 = lab.dom0

@@ -13,7 +13,11 @@ use usb::lock::LockedDevice;
 use usbback_core::{Interfaces, Origin};
 
 impl Place {
-    pub(super) fn configure(&self, device: &mut LockedDevice<'_>) -> Result {
+    /// Chooses a configuration. `for_host`: its drivers are to see the device.
+    pub(super) fn configure(&self, device: &mut LockedDevice<'_>, for_host: bool) -> Result {
+        if for_host {
+            self.renew(device)?;
+        }
         let value = device.preferred_configuration().ok_or(ENODEV)?;
         self.owned(|| device.set_configuration(Some(value)))?;
         if device.active_configuration().is_none() {
@@ -77,19 +81,22 @@ impl Place {
 
     /// Gives the device to the host's drivers: as if plugged in anew.
     pub(super) fn offer(&self, device: &mut LockedDevice<'_>) -> Result {
-        let tainted = self.inner.lock().tainted;
-        self.owned(|| {
-            if tainted {
-                // What the guest has made of it ends here. If it comes back as
-                // something else, the USB core enumerates it again.
-                device.reset()?;
-            }
-            let value = device
-                .active_configuration()
-                .or_else(|| device.preferred_configuration());
-            device.set_configuration(value)
-        })?;
+        self.renew(device)?;
+        let value = device
+            .active_configuration()
+            .or_else(|| device.preferred_configuration());
+        self.owned(|| device.set_configuration(value))?;
         self.inner.lock().held = None;
+        Ok(())
+    }
+
+    /// What a guest has made of the device ends here. If it comes back as something else,
+    /// the USB core enumerates it again.
+    fn renew(&self, device: &mut LockedDevice<'_>) -> Result {
+        let tainted = self.inner.lock().tainted;
+        if tainted {
+            self.owned(|| device.reset())?;
+        }
         Ok(())
     }
 
