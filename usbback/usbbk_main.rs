@@ -34,6 +34,8 @@
 //! 9. a connection's `returned` (interrupts off)
 //! 10. a vusb's `statistics`
 //!
+//! `Backend::watches` is held alone.
+//!
 //! So nobody who holds the rule lock takes a device lock; and callbacks of the
 //! USB core, which hold one, never take a `turn` nor wait for who has one.
 

@@ -6,11 +6,12 @@
 //! The decisions are in `usbfront_core`; the modules here bring the kernel to
 //! it: `frontend.rs` the device on the xenbus, `connection.rs` what exists
 //! while it is connected, `controller.rs` the host controller, `state.rs` what
-//! its lock protects, `memory.rs` the pages that a request carries, `packets.rs`
-//! those of an isochronous one.
+//! its lock protects, `transfer.rs` a URB as the decisions see it, `memory.rs` the pages
+//! that a request carries, `packets.rs` those of an isochronous one, `tables.rs` the
+//! scheduler's tables, `broken.rs` why a backend was given up.
 //!
-//! Lock order: `Frontend::inner` (a mutex), then the controller's lock
-//! (interrupts off). Nothing is dropped under the latter that waits.
+//! Lock order: `Frontend::inner` (a mutex), then the controller's lock (interrupts off),
+//! then `Frontend::broken`. Nothing is dropped under the last two that waits.
 
 use kernel::{prelude::*, InPlaceModule};
 use xen::xenbus::Registration;
