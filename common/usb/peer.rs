@@ -13,8 +13,9 @@ use crate::{
 };
 use kernel::{
     bindings,
+    fmt::Write,
     prelude::*,
-    str::CString,
+    str::Formatter,
     sync::rcu, //
 };
 
@@ -69,12 +70,17 @@ impl Drop for Node {
 
 /// The port that shares the connector with a port of a hub.
 pub(crate) fn of(hub: &LockedDevice<'_>, port: u8) -> Option<PortName> {
-    let name = CString::try_from_fmt(fmt!("{}-port{port}", hub.name())).ok()?;
+    // The hub's name, at most 32 bytes, and a number of three digits.
+    let mut name = [0; 48];
+    let (all_but_last, _) = name.split_last_mut().map(|(last, rest)| (rest, last))?;
+    let mut text = Formatter::new(all_but_last);
+    text.write_fmt(fmt!("{}-port{port}", hub.name())).ok()?;
+    let name = CStr::from_bytes_until_nul(&name).ok()?;
     // Ports are children of the hub's only interface.
     let interface = hub.interfaces().next()?;
     // SAFETY: an interface of a configured device is registered, and stays so while the
     // device's lock is held; so its directory is there.
-    let port = unsafe { Node::find((*interface.as_raw()).dev.kobj.sd, &name) }?;
+    let port = unsafe { Node::find((*interface.as_raw()).dev.kobj.sd, name) }?;
     // SAFETY: we have a reference to that node.
     let link = unsafe { Node::find(port.0, c"peer") }?;
     link.with_target(PortName::parse_port_device)
