@@ -245,9 +245,19 @@ impl<'a> LockedDevice<'a> {
     /// unplugged. `ENOSPC` and others: no bandwidth.
     pub fn set_interface(&mut self, interface: u8, altsetting: u8) -> Result {
         self.check_attached()?;
+        let number = interface;
+        let interface = self.interface(number).ok_or(EINVAL)?;
+        // usbcore writes a line into the log for each that there is not.
+        //
+        // SAFETY: an interface of the active configuration, which stays as the lock is held.
+        let found =
+            unsafe { bindings::usb_altnum_to_altsetting(interface.as_raw(), altsetting.into()) };
+        if found.is_null() {
+            return Err(EINVAL);
+        }
         // SAFETY: a valid device whose lock is held.
         to_result(unsafe {
-            bindings::usb_set_interface(self.as_raw(), interface.into(), altsetting.into())
+            bindings::usb_set_interface(self.as_raw(), number.into(), altsetting.into())
         })
     }
 
