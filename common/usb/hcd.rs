@@ -271,9 +271,17 @@ impl<T: HostController> Hcd<T> {
     ///
     /// `ENOMEM`, `E2BIG` too many busses.
     pub fn add(&mut self) -> Result {
+        let hcd = self.handle.raw.as_ptr();
         // SAFETY: The controller is complete and has not been added.
-        to_result(unsafe { bindings::usb_add_hcd(self.handle.raw.as_ptr(), 0, 0) })?;
+        to_result(unsafe { bindings::usb_add_hcd(hcd, 0, 0) })?;
         self.added = true;
+        // The core does not mind a root hub that its hub driver could not take, and on which
+        // there will never be a device. It has ports once that driver has it (`hub_configure()`).
+        //
+        // SAFETY: The root hub exists from now on.
+        if unsafe { (*(*hcd).self_.root_hub).maxchild } == 0 {
+            return Err(ENOMEM);
+        }
         Ok(())
     }
 
