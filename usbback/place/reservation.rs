@@ -92,12 +92,18 @@ impl Place {
         }
         match HubPort::claim_on(hub, port, &self.owner) {
             Ok(port) => self.put_port(port),
-            Err(error) => dev_warn!(
-                hub.as_ref(),
-                "port {} cannot be reserved ({})\n",
-                port,
-                error.to_errno()
-            ),
+            Err(error) => {
+                // The one that we had was of the ports before these.
+                if let Some(old) = self.inner.lock().port.take() {
+                    old.forget();
+                }
+                dev_warn!(
+                    hub.as_ref(),
+                    "port {} cannot be reserved ({})\n",
+                    port,
+                    error.to_errno()
+                );
+            }
         }
     }
 
