@@ -242,15 +242,18 @@ impl Vusb {
     /// Reads what the frontend has published and maps it.
     fn connect(self: &Arc<Self>) -> Result {
         let number = |node: &CStr| {
-            Store::DIRECT
-                .read_optional_number(&self.otherend, node)
-                .unwrap_or(None)
+            let number = Store::DIRECT.read_optional_number(&self.otherend, node);
+            match number {
+                // No number is as good as none.
+                Err(EINVAL) => Ok(None),
+                number => number,
+            }
         };
         let references = References {
-            urb_ring: number(c"urb-ring-ref"),
-            conn_ring: number(c"conn-ring-ref"),
-            ring: number(c"ring-ref"),
-            event_channel: number(c"event-channel"),
+            urb_ring: number(c"urb-ring-ref")?,
+            conn_ring: number(c"conn-ring-ref")?,
+            ring: number(c"ring-ref")?,
+            event_channel: number(c"event-channel")?,
         };
         let dialect = references.dialect().map_err(|missing| {
             pr_err!(
