@@ -12,8 +12,9 @@ use kernel::sync::{
     atomic::{Acquire, Release},
     Arc,
 };
+use xen::patience::patiently;
 use xen::watch::{Handler, Watch};
-use xen::xenstore::Store;
+use xen::xenstore::{path, Store};
 
 /// Hears that XenStore can be asked.
 pub(crate) struct XenstoreUp(pub(crate) Arc<Backend>);
@@ -34,7 +35,7 @@ enum Life {
 }
 
 fn life(domid: u16) -> Life {
-    let Ok(node) = CString::try_from_fmt(fmt!("{domid}")) else {
+    let Ok(node) = path(fmt!("{domid}")) else {
         return Life::Unknown;
     };
     match Store::DIRECT.read::<1>(c"/local/domain", &node) {
@@ -59,7 +60,7 @@ impl Backend {
         if !self.xenstore.load(Acquire) {
             return;
         }
-        let _ = self.watch_domains();
+        let _ = patiently(|| self.watch_domains());
         let mut last = None;
         while let Some(domid) = self.next_domain(last) {
             last = Some(domid);

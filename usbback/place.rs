@@ -24,6 +24,7 @@ use usb::lock::LockedDevice;
 use usb::port::{HubPort, Owner};
 use usbback_core as core_;
 use usbback_core::{next_step, unfit, BusName, HostSpeed, Interfaces, Leave, Origin, Step, View};
+use xen::patience::patiently;
 
 /// Most steps in a row; a device that changes all the time comes up again.
 const STEPS: usize = 32;
@@ -209,15 +210,20 @@ impl Place {
         let view = self.view(&stand, lock.as_deref());
         let step = next_step(&view);
         let done = match (step, lock.as_deref_mut()) {
-            (Step::Configure, Some(device)) => self.configure(device, stand.standing.is_err()),
-            (Step::Claim, Some(device)) => self.claim(device),
+            (Step::Configure, Some(device)) => {
+                let for_host = stand.standing.is_err();
+                patiently(|| self.configure(device, for_host))
+            }
+            (Step::Claim, Some(device)) => patiently(|| self.claim(device)),
             (Step::Attach, Some(device)) => return self.attach(&stand, device),
             (Step::Release, Some(device)) => {
                 self.release(device);
                 Ok(())
             }
-            (Step::Unconfigure, Some(device)) => self.owned(|| device.set_configuration(None)),
-            (Step::Offer, Some(device)) => self.offer(device),
+            (Step::Unconfigure, Some(device)) => {
+                patiently(|| self.owned(|| device.set_configuration(None)))
+            }
+            (Step::Offer, Some(device)) => patiently(|| self.offer(device)),
             (Step::Detach, _) => {
                 self.withdraw();
                 Ok(())

@@ -59,7 +59,7 @@ fn find(busname: &BusName) -> Option<Target> {
                 return Ok(());
             };
             let dir = path(fmt!("{}/{}/{}", ROOT, domain, name))?;
-            if !Store::DIRECT.exists(&dir, c"port") {
+            if !Store::DIRECT.exists(&dir, c"port")? {
                 return Ok(());
             }
             for port in PortNumber::first(MAX_PORTS) {
@@ -145,7 +145,7 @@ fn assign(backend: &Arc<Backend>, rule: Rule) -> Option<Arc<Place>> {
 /// ours, and so binds those again when it has unbound ours.
 pub(crate) fn binds_back(busname: &BusName) -> bool {
     path(fmt!("{}", Show(&LibxlName(busname))))
-        .is_ok_and(|node| Store::DIRECT.exists(c"/libxl/usbback", &node))
+        .is_ok_and(|node| Store::DIRECT.exists(c"/libxl/usbback", &node) == Ok(true))
 }
 
 /// Ends a rule because an administrator says so, or the reservation that one has
@@ -205,7 +205,7 @@ impl Vusb {
         }
         // A node that went with all the others is not the toolstack's wish that the host
         // has the device: see `gone`.
-        if !Store::DIRECT.exists(self.dev.nodename(), c"state") {
+        if Store::DIRECT.exists(self.dev.nodename(), c"state") != Ok(true) {
             return;
         }
         if self.backend.end_rule(&rule, Leave::ToHost) {

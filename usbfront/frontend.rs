@@ -31,6 +31,7 @@ use kernel::{
 use usbfront_core::{Action, Backend, Lifecycle};
 use usbif::Statistics;
 use xen::{
+    patience::patiently,
     queue::{Class, WorkQueue},
     xenbus::{self, Device, Side, State, Text, Then},
 };
@@ -179,7 +180,7 @@ impl Frontend {
         };
         // Devices are not removed here, where the core goes through them: a connection
         // that stays cut is closed when a backend appears, or with the device.
-        if !wait(|| dev.otherend_state() == State::InitWait) {
+        if !wait(|| dev.otherend_state() == Ok(State::InitWait)) {
             return self.not_restored("its backend is not there");
         }
         match connection.reopen(self, &inner.path) {
@@ -195,7 +196,7 @@ impl Frontend {
         }
         inner.lifecycle = Lifecycle::Connected { confirmed: false };
         dev.switch_state(State::Connected);
-        if !wait(|| dev.otherend_state() == State::Connected) {
+        if !wait(|| dev.otherend_state() == Ok(State::Connected)) {
             return self.not_restored("its backend does not connect");
         }
         // For a look that was asked for before, and takes place before the watch tells us.
@@ -213,7 +214,7 @@ impl Frontend {
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
         // One that was cut may be left.
         self.disconnect(inner, Ending::AtOnce);
-        match Connection::open(self, &inner.path) {
+        match patiently(|| Connection::open(self, &inner.path)) {
             Ok(Some(connection)) => {
                 inner.connection = Some(connection);
                 self.dev.switch_state(State::Connected);
@@ -307,7 +308,7 @@ impl xenbus::Driver for Driver {
     }
 
     fn remove(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) {
-        data.remove(dev.otherend_state() == State::Connected);
+        data.remove(dev.otherend_state() == Ok(State::Connected));
     }
 
     fn resume(dev: &Device<Core<'_>>, data: Pin<&Self::Data>) -> Result {

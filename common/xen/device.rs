@@ -6,7 +6,13 @@
 //! crate: `Device<Core>` inside a driver's callback, `Device` anywhere else.
 //! Everything here sleeps unless it says otherwise.
 
-use crate::{state::State, xenstore, DomId};
+use crate::{
+    patience::patiently,
+    state::State,
+    transaction::{transaction, Outcome},
+    xenstore::{self, Store},
+    DomId,
+};
 use core::{marker::PhantomData, mem::offset_of, ptr::NonNull};
 use kernel::{device, fmt, prelude::*, str::CString, sync::aref::AlwaysRefCounted, types::Opaque};
 use xen_sys::bindings;
@@ -80,26 +86,56 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
         State::from_raw(unsafe { (&raw const (*self.as_raw()).state).read_volatile() })
     }
 
-    /// Shows the other half a new state. A `state` node that is gone is not
-    /// made again, and a failure is reported in xenstore by the core.
+    /// Shows the other half a new state, as `xenbus_switch_state()` does: the same state is
+    /// not written again, and a `state` node that is gone is not made again. That function takes
+    /// a node that it has no memory to read for one that is gone, and says nothing.
     pub fn switch_state(&self, state: State) {
-        // SAFETY: The device is valid. The function always returns 0.
-        unsafe { bindings::xenbus_switch_state(self.as_raw(), state.as_raw()) };
+        let old = self.state();
+        // SAFETY: A word of a valid device, read once.
+        let vanished = unsafe { (&raw const (*self.as_raw()).vanished).read_volatile() };
+        if old == state || vanished {
+            return;
+        }
+        let shown = transaction(|store| {
+            match store.read_number(self.nodename(), c"state") {
+                // The toolstack has made another device in our place: the core's business.
+                Ok(now) if now == State::Initialising.as_raw() && now != old.as_raw() => {
+                    return Ok(Outcome::Abort(false));
+                }
+                Ok(_) => {}
+                Err(ENOENT | EINVAL) => return Ok(Outcome::Abort(true)),
+                Err(error) => return Err(error),
+            }
+            store.write_number(self.nodename(), c"state", state.as_raw())?;
+            Ok(Outcome::Commit(true))
+        });
+        match shown {
+            // SAFETY: The device is valid; the core reads and writes the field without a lock,
+            // as we do, from callbacks of the device and from its driver's threads.
+            Ok(true) => unsafe {
+                (&raw mut (*self.as_raw()).state).write_volatile(state.as_raw());
+            },
+            Ok(false) => {}
+            Err(error) => {
+                self.report_error(error, fmt!("state {} cannot be shown", state.as_raw()))
+            }
+        }
     }
 
     /// For a frontend that has closed: switches to `Closed` and lets a
     /// shutdown of this domain, which waits for it, go on.
     pub fn frontend_closed(&self) {
+        self.switch_state(State::Closed);
         // SAFETY: The device is valid. The function always returns 0.
         unsafe { bindings::xenbus_frontend_closed(self.as_raw()) };
     }
 
-    /// Whether our `state` node still exists. When the toolstack has removed
-    /// the tree, nothing may be written below it any more; for writes use
+    /// Whether our `state` node still exists, as far as can be told. When the toolstack has
+    /// removed the tree, nothing may be written below it any more; for writes use
     /// [`crate::transaction::while_alive`], which asks in the same transaction.
     #[must_use]
     pub fn alive(&self) -> bool {
-        xenstore::Store::DIRECT.exists(self.nodename(), c"state")
+        Store::DIRECT.exists(self.nodename(), c"state") != Ok(false)
     }
 
     /// Writes an error into the log and into xenstore, where toolstacks look.
@@ -120,15 +156,8 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
     /// As [`Self::report_error`], and asks both halves for an orderly end by
     /// switching to `Closing`. Use [`dev_fatal!`](crate::dev_fatal).
     pub fn report_fatal(&self, error: Error, message: fmt::Arguments<'_>) {
-        // SAFETY: As in `report_error`.
-        unsafe {
-            bindings::xenbus_dev_fatal(
-                self.as_raw(),
-                error.to_errno(),
-                c"%pA".as_char_ptr(),
-                (&raw const message).cast::<kernel::ffi::c_void>(),
-            );
-        }
+        self.report_error(error, message);
+        self.switch_state(State::Closing);
     }
 }
 
@@ -147,20 +176,25 @@ impl Device<device::Core<'_>> {
         }
         // SAFETY: A non-null path is a string, valid as said above.
         let path = unsafe { CStr::from_char_ptr(path) };
-        Ok(CString::try_from(path)?)
+        patiently(|| Ok(CString::try_from(path)?))
     }
 
-    /// The state that the other half shows now, read from xenstore; `Unknown`
-    /// when there is none. Needs no watch, so it also works within `resume`.
-    #[must_use]
-    pub fn otherend_state(&self) -> State {
-        // SAFETY: In a bus callback the core neither frees nor sets the path.
-        let path = unsafe { (*self.as_raw()).otherend };
-        if path.is_null() {
-            return State::Unknown;
+    /// The state that the other half shows now, read from xenstore; `Unknown` when there is
+    /// none, when it is hidden from us, or is no number. Needs no watch, so it also works
+    /// within `resume`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, and may be any.
+    pub fn otherend_state(&self) -> Result<State> {
+        let state = self
+            .otherend()
+            .and_then(|path| Store::DIRECT.read_number(&path, c"state"));
+        match state {
+            Ok(number) => Ok(State::from_raw(number)),
+            Err(ENOENT | EINVAL | ENODEV | EACCES) => Ok(State::Unknown),
+            Err(error) => Err(error),
         }
-        // SAFETY: The device is valid and `path` is a string.
-        State::from_raw(unsafe { bindings::xenbus_read_driver_state(self.as_raw(), path) })
     }
 }
 

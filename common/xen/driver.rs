@@ -106,7 +106,8 @@ pub trait Driver: 'static {
     fn probe<'a>(dev: &'a Device<Core<'_>>) -> impl PinInit<Self::Data, Error> + 'a;
 
     /// The other half's `state` was written. Xenwatch serves the whole kernel
-    /// and is blocked meanwhile. May be called again with the same state.
+    /// and is blocked meanwhile. May be called again with the same state. `Unknown`: it is
+    /// gone, hidden, or no state.
     fn otherend_changed(dev: &Device<Core<'_>>, data: Pin<&Self::Data>, state: State) -> Then;
 
     /// Unbinds. The `state` node may be gone already. Nothing that could still
@@ -282,7 +283,14 @@ impl<T: Driver> Adapter<T> {
             // SAFETY: The core registers the watch after a successful `probe`
             // and unregisters it, waiting for us, before `remove`.
             let data = unsafe { Self::data(dev) };
-            T::otherend_changed(dev, data, State::from_raw(state))
+            // The core says Unknown for one that it could not read, too.
+            match State::from_raw(state) {
+                State::Unknown => match Self::ask_again(dev) {
+                    Some(state) => T::otherend_changed(dev, data, state),
+                    None => Then::Stay,
+                },
+                state => T::otherend_changed(dev, data, state),
+            }
         };
         // Neither the device nor the data is referenced any more.
         if then == Then::Unregister {
@@ -291,6 +299,17 @@ impl<T: Driver> Adapter<T> {
             // reference.
             unsafe { bindings::pvusb_helper_device_unregister(&raw mut (*raw).dev) };
         }
+    }
+
+    fn ask_again(dev: &Device<Core<'_>>) -> Option<State> {
+        let state = dev.otherend_state().inspect_err(|error| {
+            dev_warn!(
+                dev.as_ref(),
+                "the other side's state cannot be read ({})\n",
+                error.to_errno()
+            );
+        });
+        state.ok()
     }
 
     extern "C" fn remove(dev: *mut bindings::xenbus_device) {

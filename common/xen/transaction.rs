@@ -7,7 +7,7 @@
 //! to its own nodes as often as it likes. The body runs anew each time, so it
 //! must not have effects of its own.
 
-use crate::{device::Device, xenstore::Store};
+use crate::{device::Device, patience::patiently, xenstore::Store};
 use kernel::{device::DeviceContext, error::to_result, prelude::*};
 use xen_sys::bindings;
 
@@ -77,27 +77,31 @@ impl Open {
     fn start() -> Result<Self> {
         let mut id = bindings::xenbus_transaction { id: 0 };
         // SAFETY: `id` can be written.
-        to_result(unsafe { bindings::xenbus_transaction_start(&raw mut id) })?;
+        patiently(|| to_result(unsafe { bindings::xenbus_transaction_start(&raw mut id) }))?;
         Ok(Self { id: id.id })
     }
 
-    fn raw(&self) -> bindings::xenbus_transaction {
-        bindings::xenbus_transaction { id: self.id }
-    }
-
     fn commit(self) -> Result {
-        let id = self.raw();
+        let id = self.id;
         core::mem::forget(self);
-        // SAFETY: The transaction was started and is ended here, once.
-        to_result(unsafe { bindings::xenbus_transaction_end(id, false) })
+        end(id, false)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         // A failed abort leaves nothing to do: the daemon has forgotten it.
-        //
-        // SAFETY: The transaction was started and is ended here, once.
-        unsafe { bindings::xenbus_transaction_end(self.raw(), true) };
+        let _ = end(self.id, true);
     }
+}
+
+/// Ends a transaction, once for each that was started. One whose end was not sent, for want
+/// of memory, would keep this domain from being suspended for ever (`xs_suspend_enter()`).
+fn end(id: u32, abort: bool) -> Result {
+    patiently(|| {
+        let transaction = bindings::xenbus_transaction { id };
+        // SAFETY: Only the number of the transaction is used. After ENOMEM nothing was sent, or
+        // the daemon had no memory itself and has kept the transaction.
+        to_result(unsafe { bindings::xenbus_transaction_end(transaction, abort) })
+    })
 }

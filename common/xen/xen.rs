@@ -23,6 +23,7 @@ pub mod global;
 pub mod grant;
 pub mod grant_copy;
 pub mod pages;
+pub mod patience;
 pub mod queue;
 pub mod ratelimit;
 pub mod ring_page;

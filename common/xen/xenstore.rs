@@ -6,12 +6,13 @@
 //! as bytes, once, up to a size that the reader names; numbers are plain
 //! decimals or nothing. Everything here sleeps, and waits for the xenstore
 //! daemon: in dom0, before the daemon has been started, for ever (see
-//! [`crate::watch::Ready`]).
+//! [`crate::watch::Ready`]). `ENOMEM` comes after [`patiently`] only.
 //!
 //! Paths are given in two parts, a directory and a node below it, as everywhere
 //! in the kernel; an empty node names the directory itself. Paths that do not
 //! start with `/` are relative to this domain's `/local/domain/<domid>`.
 
+use crate::patience::patiently;
 use core::{marker::PhantomData, slice};
 use kernel::{
     error::{from_err_ptr, to_result},
@@ -121,15 +122,17 @@ impl Store<'_> {
     /// `N`, `ENOMEM`.
     pub fn read<const N: usize>(&self, dir: &CStr, node: &CStr) -> Result<Text<N>> {
         let mut length = 0;
-        // SAFETY: The strings are valid and `length` can be written. The result
-        // is an error or an allocation of `length` bytes, ours to free.
-        let value = from_err_ptr(unsafe {
-            bindings::xenbus_read(
-                self.raw(),
-                dir.as_char_ptr(),
-                node.as_char_ptr(),
-                &raw mut length,
-            )
+        let value = patiently(|| {
+            // SAFETY: The strings are valid and `length` can be written. The result
+            // is an error or an allocation of `length` bytes, ours to free.
+            from_err_ptr(unsafe {
+                bindings::xenbus_read(
+                    self.raw(),
+                    dir.as_char_ptr(),
+                    node.as_char_ptr(),
+                    &raw mut length,
+                )
+            })
         })?;
         // SAFETY: `value` has `length` bytes and no one else knows it.
         let bytes = unsafe { slice::from_raw_parts(value.cast::<u8>(), length as usize) };
@@ -173,14 +176,16 @@ impl Store<'_> {
     ///
     /// `EACCES` not writable by us, `ENOSPC` over this domain's quota.
     pub fn write(&self, dir: &CStr, node: &CStr, value: &CStr) -> Result {
-        // SAFETY: The strings are valid.
-        to_result(unsafe {
-            bindings::xenbus_write(
-                self.raw(),
-                dir.as_char_ptr(),
-                node.as_char_ptr(),
-                value.as_char_ptr(),
-            )
+        patiently(|| {
+            // SAFETY: The strings are valid.
+            to_result(unsafe {
+                bindings::xenbus_write(
+                    self.raw(),
+                    dir.as_char_ptr(),
+                    node.as_char_ptr(),
+                    value.as_char_ptr(),
+                )
+            })
         })
     }
 
@@ -190,7 +195,7 @@ impl Store<'_> {
     ///
     /// `ENOMEM`, or as [`Self::write`].
     pub fn write_fmt(&self, dir: &CStr, node: &CStr, value: fmt::Arguments<'_>) -> Result {
-        let value = CString::try_from_fmt(value)?;
+        let value = patiently(|| CString::try_from_fmt(value))?;
         self.write(dir, node, &value)
     }
 
@@ -203,11 +208,17 @@ impl Store<'_> {
         self.write_fmt(dir, node, fmt!("{value}"))
     }
 
-    /// Whether a node exists; `false` also when xenstore cannot tell.
-    #[must_use]
-    pub fn exists(&self, dir: &CStr, node: &CStr) -> bool {
-        // SAFETY: The strings are valid.
-        unsafe { bindings::xenbus_exists(self.raw(), dir.as_char_ptr(), node.as_char_ptr()) != 0 }
+    /// Whether a node exists.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], without `ENOENT` and `E2BIG`.
+    pub fn exists(&self, dir: &CStr, node: &CStr) -> Result<bool> {
+        match self.read::<1>(dir, node) {
+            Ok(_) | Err(E2BIG) => Ok(true),
+            Err(ENOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a node and all below it. One that is not there is a success.
@@ -216,9 +227,11 @@ impl Store<'_> {
     ///
     /// `EACCES` not ours.
     pub fn remove(&self, dir: &CStr, node: &CStr) -> Result {
-        // SAFETY: The strings are valid.
-        match to_result(unsafe {
-            bindings::xenbus_rm(self.raw(), dir.as_char_ptr(), node.as_char_ptr())
+        match patiently(|| {
+            // SAFETY: The strings are valid.
+            to_result(unsafe {
+                bindings::xenbus_rm(self.raw(), dir.as_char_ptr(), node.as_char_ptr())
+            })
         }) {
             Err(ENOENT) => Ok(()),
             result => result,
@@ -234,16 +247,18 @@ impl Store<'_> {
     /// in one message (4096 bytes), the first error of `each`.
     pub fn list(&self, dir: &CStr, node: &CStr, mut each: impl FnMut(&CStr) -> Result) -> Result {
         let mut count = 0;
-        // SAFETY: The strings are valid and `count` can be written. The result
-        // is an error or one allocation of `count` pointers to strings within
-        // it, ours to free.
-        let names = from_err_ptr(unsafe {
-            bindings::xenbus_directory(
-                self.raw(),
-                dir.as_char_ptr(),
-                node.as_char_ptr(),
-                &raw mut count,
-            )
+        let names = patiently(|| {
+            // SAFETY: The strings are valid and `count` can be written. The result
+            // is an error or one allocation of `count` pointers to strings within
+            // it, ours to free.
+            from_err_ptr(unsafe {
+                bindings::xenbus_directory(
+                    self.raw(),
+                    dir.as_char_ptr(),
+                    node.as_char_ptr(),
+                    &raw mut count,
+                )
+            })
         })?;
         // SAFETY: `names` has `count` pointers and no one else knows it.
         let result = unsafe { slice::from_raw_parts(names, count as usize) }
@@ -262,7 +277,7 @@ impl Store<'_> {
 ///
 /// `ENAMETOOLONG` longer than xenstore allows, `EINVAL` a NUL inside, `ENOMEM`.
 pub fn path(format: fmt::Arguments<'_>) -> Result<CString> {
-    let path = CString::try_from_fmt(format)?;
+    let path = patiently(|| CString::try_from_fmt(format))?;
     if path.to_bytes_with_nul().len() > PATH_MAX {
         return Err(ENAMETOOLONG);
     }

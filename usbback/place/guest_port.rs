@@ -12,6 +12,7 @@ use kernel::sync::Arc;
 use usb::device::Device;
 use usb::lock::LockedDevice;
 use usbback_core::{unfit, Leave, Origin};
+use xen::patience::patiently;
 
 impl Place {
     /// Puts the device on the guest's port. False if that has to wait.
@@ -38,7 +39,8 @@ impl Place {
                 .as_ref()
                 .is_some_and(|held| held.used && same(&held.device, device))
         };
-        let attached = Attachment::new(self.clone(), device, speed, vusb.clone(), port, used);
+        let attached =
+            patiently(|| Attachment::new(self.clone(), device, speed, vusb.clone(), port, used));
         let attached = match attached {
             Ok(attached) => attached,
             Err(error) => {

@@ -15,7 +15,7 @@ use usbif::Statistics;
 use xen::dev_fatal;
 use xen::watch::{Handler, Watch};
 use xen::xenbus::{self, Device, Side, State, Then};
-use xen::xenstore::{path, Store};
+use xen::xenstore::path;
 
 /// The xenbus driver.
 pub(crate) struct VusbDriver;
@@ -38,9 +38,7 @@ impl Handler for Nodes {
 impl VusbDriver {
     fn bind(dev: &Device<kernel::device::Core<'_>>) -> Result<Bound> {
         let backend = BACKEND.get().ok_or(ENODEV)?;
-        let vusb = Vusb::new(dev, backend.clone()).inspect_err(|error| {
-            dev_fatal!(dev, *error, "its nodes make no sense");
-        })?;
+        let vusb = Vusb::new(dev, backend.clone())?;
         backend.add_vusb(&vusb)?;
         let known = Known(&vusb);
         backend.domain_seen(vusb.domid);
@@ -62,19 +60,6 @@ impl VusbDriver {
             vusb,
             _watches: watches,
         })
-    }
-}
-
-/// The frontend's state: the core says Unknown for one that it could not read, too, and a
-/// vusb whose frontend is gone ends. `Unknown`: it is gone, hidden, or no state.
-fn asked_again(dev: &Device<kernel::device::Core<'_>>) -> Result<State> {
-    let state = dev
-        .otherend()
-        .and_then(|path| Store::DIRECT.read_number(&path, c"state"));
-    match state {
-        Ok(number) => Ok(State::from_raw(number)),
-        Err(ENOENT | EINVAL | ENODEV | EACCES) => Ok(State::Unknown),
-        Err(error) => Err(error),
     }
 }
 
@@ -107,7 +92,12 @@ impl xenbus::Driver for VusbDriver {
     fn probe<'a>(
         dev: &'a Device<kernel::device::Core<'_>>,
     ) -> impl PinInit<Self::Data, Error> + 'a {
-        Self::bind(dev)
+        // What the core needs for the data is allocated before anything is done.
+        pin_init::pin_init_scope(move || {
+            Ok(Self::bind(dev).inspect_err(|error| {
+                dev_fatal!(dev, *error, "it cannot be served");
+            }))
+        })
     }
 
     fn otherend_changed(
@@ -116,21 +106,6 @@ impl xenbus::Driver for VusbDriver {
         state: State,
     ) -> Then {
         let vusb = &data.vusb;
-        let state = match state {
-            State::Unknown => match asked_again(dev) {
-                Ok(state) => state,
-                Err(error) => {
-                    pr_warn!(
-                        "domain {}, vusb {}: the frontend's state cannot be read ({})\n",
-                        vusb.domid,
-                        vusb.id,
-                        error.to_errno()
-                    );
-                    return Then::Stay;
-                }
-            },
-            state => state,
-        };
         match next_move(other_of(state), vusb.own(), vusb.online()) {
             Move::Stay => {}
             Move::Connect if !vusb.admits() => dev.switch_state(State::Closing),
