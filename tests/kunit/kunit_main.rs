@@ -22,6 +22,7 @@ mod backend;
 #[path = "../../usbfront/core/checks/checks.rs"]
 mod frontend;
 mod grants;
+mod patience;
 mod queue;
 mod real_ring;
 mod table;
