@@ -9,9 +9,8 @@ import re
 LINES_A_CONNECTION = 8
 LINES_AT_ONCE = 20
 
-# Isochronous transfers between control, bulk and unlinked ones; see usbtest.py. Short
-# ones, so that each kind comes soon, but of whole pages, which are granted in place.
-CASES = (15, 9, 16, 1, 22, 2, 23, 11, 15, 5, 16, 6, 22, 10, 23, 27, 15, 28, 16, 24)
+# All of usbtest's cases in turn, and those that are isochronous by themselves; and for how many tenths of a second.
+TURNS = (("", 10), ("-t 15", 3), ("-t 16", 3), ("", 10), ("-t 22", 3), ("-t 23", 3))
 
 
 class RogueBackend:
@@ -55,27 +54,34 @@ class RogueBackend:
 
 
 class Driver:
-    """The kernel's usbtest in the guest, which goes through its cases on every device that it knows."""
+    """The kernel's usbtest in the guest, which goes through its cases on every device that it knows.
+
+    Transfers are short, so that each kind comes soon, but of whole pages, which are granted in place.
+    """
 
     def __init__(self, guest):
         self.guest = guest
 
     def __enter__(self) -> "Driver":
         self.guest.run("modprobe usbtest alt=1")
-        # A device may go at any moment.
-        cases = " ".join(map(str, CASES))
+        turns = "\n".join(f"use {tenths} {cases}" for cases, tenths in TURNS)
+        # A device may go at any moment: testusb goes on without it until it is killed.
         self._job = self.guest.job(
             f"""exec 8<>/run/lab/never
+            use() {{
+                testusb -D $node -l $2 $3 -c 8 -s 16384 -v 512 -g 4 &
+                for ((n = 0; n < $1; n++)); do [ ! -e $interface ] || read -rt 0.1 -u 8; done
+                kill -9 $!
+                wait $!
+            }}
             while :; do
-                for i in /sys/bus/usb/drivers/usbtest/*:*; do
-                    if ! read -r bus <$i/../busnum || ! read -r dev <$i/../devnum; then
+                for interface in /sys/bus/usb/drivers/usbtest/*:*; do
+                    if ! read -r bus <$interface/../busnum || ! read -r dev <$interface/../devnum; then
                         read -rt 0.2 -u 8
                         continue
                     fi
-                    for t in {cases}; do
-                        [ -e $i ] || break
-                        testusb -D $(printf /dev/bus/usb/%03d/%03d $bus $dev) -t $t -c 8 -s 16384 -v 512 -g 4
-                    done
+                    node=$(printf /dev/bus/usb/%03d/%03d $bus $dev)
+                    {turns}
                 done
             done >/dev/null 2>&1"""
         )
