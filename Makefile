@@ -45,8 +45,8 @@ $(MODULES):
 demo: modules ## watch a USB stick of dom0 being used in a guest
 	@$(tool) scripts/lab-demo
 
-check: ## run all tests
-	@scripts/check
+check: ## run all tests (PART=host, first-light, usb or hostile: these)
+	@scripts/check $(if $(filter host,$(PART)),--only host,$(PART:%=--part %))
 
 # A working day for all; PART=usb, say, is one of them. Each has its report.
 check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## run all tests at full counts (PART=host, first-light, usb or hostile: these); reports in Documentation/reports
