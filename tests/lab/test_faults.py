@@ -25,7 +25,7 @@ def create(vusb) -> bool:
     vusb.create()
     ended = f"xenstore-ls {vusb.frontend} {vusb.backend} | grep -q 'state = \"[56]\"'"
     both = f'"$(xenstore-read {vusb.backend}/state) $(xenstore-read {vusb.frontend}/state)"'
-    vusb.dom0.try_run(f"for i in {{1..20}}; do [ {both} = '4 4' ] && break; {ended} && break; sleep 0.2; done")
+    vusb.dom0.try_run(f"for i in {{1..150}}; do [ {both} = '4 4' ] && break; {ended} && break; sleep 0.2; done")
     return vusb.connected
 
 
