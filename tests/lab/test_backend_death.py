@@ -17,6 +17,8 @@ MIB = 8
 IMAGE = "/var/tmp/server"
 # After the death, which is taken to be when the command for it begins.
 BACK_WITHIN_S = 10
+# Moments of which one can say that URBs are out at most of them.
+ENOUGH = 10
 HANG = "/proc/sys/kernel/hung_task_timeout_secs"
 # Since the devices were plugged in: they are configured within the first seconds, and used then.
 LATEST_S = 8
@@ -122,8 +124,10 @@ def test_at_random_moments(guest, servers, counts, seed, record_property):
     servers.plug()
     assert guest.run(f"md5sum </dev/{vusb.wait_disk(1)}", 120) == servers.data
     vusb.remove()
-    # The root hub has one out all the time.
-    assert sum(account.then for account in accounts) > 2 * len(accounts), "hardly a URB was out"
+    assert sum(account.urbs for account in accounts) > 20 * len(accounts), "there was hardly any traffic"
+    # The root hub has one out all the time. Few moments may all be between two transfers.
+    if len(accounts) >= ENOUGH:
+        assert sum(account.then for account in accounts) > 2 * len(accounts), "hardly a URB was out"
     record_property("deaths", len(accounts))
     record_property("URBs out then", f"{min(a.then for a in accounts)} to {max(a.then for a in accounts)}")
     record_property("last one back, s", round(max(account.last for account in accounts), 1))
