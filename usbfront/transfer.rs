@@ -3,7 +3,8 @@
 //! From a URB to what the core crate and the wire know of it.
 
 use kernel::prelude::*;
-use usb::hcd_urb::{Stretch, TransferType, Urb};
+use usb::hcd_buffer::Stretch;
+use usb::hcd_urb::{TransferType, Urb};
 use usbfront_core::{Fragment, Memory, Piece, Plan, Run, Shape, Transfer, MOST_BYTES};
 use usbif::{Direction, Kind, PortNumber, Segments, SetupPacket, Submit};
 

@@ -54,6 +54,14 @@ impl Stretch<'_> {
     }
 }
 
+impl Urb {
+    /// The buffer from byte `at` on, in stretches that lie in one page each.
+    #[must_use]
+    pub fn stretches(&self, at: u32) -> Stretches<'_> {
+        Stretches::new(self, at)
+    }
+}
+
 /// The stretches of a buffer, in order, from some byte on.
 #[derive(Clone)]
 pub struct Stretches<'a> {
@@ -70,7 +78,7 @@ pub struct Stretches<'a> {
 }
 
 impl<'a> Stretches<'a> {
-    pub(crate) fn new(urb: &'a Urb, at: u32) -> Self {
+    fn new(urb: &'a Urb, at: u32) -> Self {
         let mut all = Self {
             position: 0,
             sg: urb.list(),

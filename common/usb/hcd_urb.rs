@@ -4,7 +4,6 @@
 
 pub use crate::{
     endpoint::TransferType,
-    hcd_buffer::{Stretch, Stretches},
     hcd_urb_iso::Packet, //
 };
 
@@ -242,12 +241,6 @@ impl Urb {
     /// The buffer, if it is in one piece; null: it is not, or there is none.
     pub(crate) fn linear(&self) -> *mut u8 {
         field!(self, transfer_buffer).cast()
-    }
-
-    /// The buffer from byte `at` on, in stretches that lie in one page each.
-    #[must_use]
-    pub fn stretches(&self, at: u32) -> Stretches<'_> {
-        Stretches::new(self, at)
     }
 }
 

@@ -10,7 +10,7 @@ pub mod driver;
 pub mod driver_files;
 pub mod endpoint;
 pub mod hcd;
-mod hcd_buffer;
+pub mod hcd_buffer;
 mod hcd_locked;
 mod hcd_table;
 pub mod hcd_urb;
