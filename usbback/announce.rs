@@ -13,7 +13,6 @@ use ring::{BackRing, Corrupt};
 use usbback_core::Events;
 use usbif::{ConnEvent, PortNumber, CONN_ENTRY, MAX_PORTS};
 use xen::ring_page::MappedRing;
-use xen::transaction::while_alive;
 use xen::xenstore::path;
 
 /// What a frontend still has to be told.
@@ -75,7 +74,7 @@ impl Vusb {
                 continue;
             }
             let written = path(fmt!("port-{}", port.get())).and_then(|node| {
-                while_alive(&*self.dev, |store| {
+                self.dev.while_alive(|store| {
                     store.write_number(self.dev.nodename(), &node, speed.wire().into())
                 })
             });

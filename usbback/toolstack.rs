@@ -15,7 +15,6 @@ use kernel::prelude::*;
 use kernel::sync::{atomic::Acquire, Arc};
 use usbback_core::{BusName, Leave, LibxlName, Origin, Rule, Target};
 use usbif::{PortNumber, MAX_PORTS};
-use xen::transaction::while_alive;
 use xen::xenbus::Device;
 use xen::xenstore::{path, Store};
 
@@ -257,7 +256,7 @@ impl Vusb {
 
 fn clear(dev: &Device, rule: &Rule) -> Result {
     let node = path(fmt!("port/{}", rule.target.port.get()))?;
-    while_alive(dev, |store| match store.read::<32>(dev.nodename(), &node) {
+    dev.while_alive(|store| match store.read::<32>(dev.nodename(), &node) {
         Ok(text) if text.as_bytes() == rule.busname.as_bytes() => {
             store.write(dev.nodename(), &node, c"")
         }

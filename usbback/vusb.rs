@@ -25,7 +25,6 @@ use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Versi
 use usbif::{Speed, Statistics, MAX_INDIRECT, MAX_PORTS};
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
-use xen::transaction::while_alive;
 use xen::xenbus::{Device, State};
 use xen::xenstore::Store;
 use xen::{dev_fatal, DomId};
@@ -123,10 +122,10 @@ impl Vusb {
         let version = Store::DIRECT.read_optional_number(nodename, c"usb-ver")?;
         if version.is_none() {
             // The C frontend does not start without it.
-            while_alive(dev, |store| store.write(nodename, c"usb-ver", c"2"))?;
+            dev.while_alive(|store| store.write(nodename, c"usb-ver", c"2"))?;
         }
         // What a frontend of ours may send.
-        while_alive(dev, |store| {
+        dev.while_alive(|store| {
             store.write_number(nodename, c"feature-indirect-segments", MAX_INDIRECT as u32)?;
             store.write_number(nodename, c"feature-port-suspend", 1)
         })?;

@@ -19,7 +19,6 @@ use xen::{
     queue::{Class, WorkQueue},
     ring_page::RingPage,
     timer::Timer,
-    transaction::while_alive,
     xenbus::{Device, Text},
     xenstore::Store,
 };
@@ -187,7 +186,7 @@ impl Connection {
             watchdog,
             handle: hcd.handle(),
         });
-        let published = while_alive(dev, |store| {
+        let published = dev.while_alive(|store| {
             let nodes = dev.nodename();
             store.write_number(nodes, c"urb-ring-ref", urb_ref)?;
             // The same, by its name of 2009.

@@ -132,10 +132,31 @@ impl<Ctx: device::DeviceContext> Device<Ctx> {
 
     /// Whether our `state` node still exists, as far as can be told. When the toolstack has
     /// removed the tree, nothing may be written below it any more; for writes use
-    /// [`crate::transaction::while_alive`], which asks in the same transaction.
+    /// [`Self::while_alive`], which asks in the same transaction.
     #[must_use]
     pub fn alive(&self) -> bool {
         Store::DIRECT.exists(self.nodename(), c"state") != Ok(false)
+    }
+
+    /// Runs `body` in a transaction that first looks whether our `state` node is
+    /// still there, and does nothing when it is gone: the toolstack has removed the
+    /// tree, and a write would bring a part of it back to life.
+    ///
+    /// Returns whether the tree was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`].
+    pub fn while_alive(&self, mut body: impl FnMut(&Store<'_>) -> Result) -> Result<bool> {
+        transaction(|store| {
+            match store.read::<16>(self.nodename(), c"state") {
+                Ok(_) => {}
+                Err(ENOENT) => return Ok(Outcome::Abort(false)),
+                Err(error) => return Err(error),
+            }
+            body(store)?;
+            Ok(Outcome::Commit(true))
+        })
     }
 
     /// Writes an error into the log and into xenstore, where toolstacks look.

@@ -7,8 +7,8 @@
 //! to its own nodes as often as it likes. The body runs anew each time, so it
 //! must not have effects of its own.
 
-use crate::{device::Device, patience::patiently, xenstore::Store};
-use kernel::{device::DeviceContext, error::to_result, prelude::*};
+use crate::{patience::patiently, xenstore::Store};
+use kernel::{error::to_result, prelude::*};
 use xen_sys::bindings;
 
 /// Times that a colliding transaction is run before giving up.
@@ -42,30 +42,6 @@ pub fn transaction<T>(mut body: impl FnMut(&Store<'_>) -> Result<Outcome<T>>) ->
         }
     }
     Err(EAGAIN)
-}
-
-/// Runs `body` in a transaction that first looks whether our `state` node is
-/// still there, and does nothing when it is gone: the toolstack has removed the
-/// tree, and a write would bring a part of it back to life.
-///
-/// Returns whether the tree was there.
-///
-/// # Errors
-///
-/// As [`transaction`].
-pub fn while_alive<Ctx: DeviceContext>(
-    dev: &Device<Ctx>,
-    mut body: impl FnMut(&Store<'_>) -> Result,
-) -> Result<bool> {
-    transaction(|store| {
-        match store.read::<16>(dev.nodename(), c"state") {
-            Ok(_) => {}
-            Err(ENOENT) => return Ok(Outcome::Abort(false)),
-            Err(error) => return Err(error),
-        }
-        body(store)?;
-        Ok(Outcome::Commit(true))
-    })
 }
 
 /// A transaction that has been started; aborted when dropped.

@@ -169,8 +169,7 @@ impl Store<'_> {
     }
 
     /// Writes a node, making it and its parents when they are not there. To not
-    /// bring a removed tree back to life, use
-    /// [`crate::transaction::while_alive`].
+    /// bring a removed tree back to life, use `Device::while_alive`.
     ///
     /// # Errors
     ///
