@@ -58,7 +58,7 @@ LONG = Counts(
     samples=480_000,
     rogue_step=1,
     rogue_seeds=200,
-    # For each seed; an idle emulated machine takes some 300 requests a second.
+    # For each seed.
     hostile_seeds=3,
     hostile_requests=350_000,
     hostile_connections=700,
