@@ -72,7 +72,7 @@ impl Drop for Node {
 pub(crate) fn of(hub: &LockedDevice<'_>, port: u8) -> Option<PortName> {
     // The hub's name, at most 32 bytes, and a number of three digits.
     let mut name = [0; 48];
-    let (all_but_last, _) = name.split_last_mut().map(|(last, rest)| (rest, last))?;
+    let (_, all_but_last) = name.split_last_mut()?;
     let mut text = Formatter::new(all_but_last);
     text.write_fmt(fmt!("{}-port{port}", hub.name())).ok()?;
     let name = CStr::from_bytes_until_nul(&name).ok()?;
