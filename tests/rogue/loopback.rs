@@ -22,6 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 #[derive(Default)]
 struct World {
     nodes: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// How often the guest's frontend lost its directory; changed with `nodes` held.
+    removals: AtomicU32,
     grants: Mutex<BTreeMap<u32, Weak<xen::grant::Memory>>>,
     next_grant: AtomicU32,
     channels: Mutex<BTreeMap<u32, Arc<Bell>>>,

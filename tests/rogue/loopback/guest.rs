@@ -45,7 +45,7 @@ pub(super) enum Fault {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Requests in flight.
 const DEPTH: usize = 4;
-const FRONT: &str = "/local/domain/1/device/vusb/0";
+pub(super) const FRONT: &str = "/local/domain/1/device/vusb/0";
 const BACK: &str = "/local/domain/0/backend/qusb/1/0";
 
 struct Rings {
@@ -64,6 +64,8 @@ struct Rings {
 
 pub(super) struct Guest {
     world: Arc<World>,
+    /// Which device this is: removals before it.
+    device: u32,
     fault: Fault,
     lifecycle: Lifecycle,
     rings: Option<Rings>,
@@ -75,6 +77,7 @@ impl Guest {
     pub(super) fn new(world: Arc<World>, fault: Fault) -> Self {
         Self {
             world,
+            device: 0,
             fault,
             lifecycle: Lifecycle::Waiting,
             rings: None,
@@ -85,11 +88,12 @@ impl Guest {
 
     pub(super) fn run(mut self) {
         while !self.world.over.load(Ordering::Relaxed) {
-            // As the xenbus does it: a state of 1 that we have left is another device.
-            match self.node(FRONT, "state").as_deref() {
-                Some("1") if self.lifecycle != Lifecycle::Waiting => self.forget(),
-                Some(_) => {}
-                None => self.forget(),
+            // As the xenbus does it: a directory made anew is another device.
+            let device = self.world.removals.load(Ordering::Relaxed);
+            if device != self.device {
+                self.device = device;
+                self.rings = None;
+                self.lifecycle = Lifecycle::Waiting;
             }
             let state = self.node(BACK, "state");
             self.backend_shows(state.as_deref().and_then(|state| state.parse().ok()));
@@ -110,17 +114,14 @@ impl Guest {
         String::from_utf8(value).ok()
     }
 
-    /// A directory that is gone is not made again.
+    /// A directory that is gone is not made again, and one made since then is not
+    /// this device's.
     fn write(&self, name: &str, value: u32) {
         let mut nodes = locked(&self.world.nodes);
-        if nodes.contains_key(&format!("{FRONT}/state")) {
+        let is_ours = self.world.removals.load(Ordering::Relaxed) == self.device;
+        if is_ours && nodes.contains_key(&format!("{FRONT}/state")) {
             nodes.insert(format!("{FRONT}/{name}"), value.to_string().into());
         }
-    }
-
-    fn forget(&mut self) {
-        self.rings = None;
-        self.lifecycle = Lifecycle::Waiting;
     }
 
     fn halt(&mut self) {

@@ -5,10 +5,12 @@
 pub(crate) type DomId = u16;
 
 pub(crate) mod store {
+    use super::super::guest::FRONT;
     use super::super::{here, locked, World};
     use crate::Result;
     use std::fmt::Display;
     use std::io;
+    use std::sync::atomic::Ordering;
     use std::sync::Arc;
 
     pub(crate) struct Store(Arc<World>);
@@ -39,7 +41,11 @@ pub(crate) mod store {
 
         pub(crate) fn remove(&self, path: &str) -> Result<()> {
             let below = format!("{path}/");
-            locked(&self.0.nodes).retain(|node, _| node != path && !node.starts_with(&below));
+            let mut nodes = locked(&self.0.nodes);
+            nodes.retain(|node, _| node != path && !node.starts_with(&below));
+            if path == FRONT {
+                self.0.removals.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(())
         }
 
