@@ -91,6 +91,12 @@ def cases(xml: pathlib.Path) -> list[str]:
     return lines
 
 
+def fuzzed(rows: list[tuple[str, ...]]) -> list[str]:
+    """What each fuzz target has run, and what came of it."""
+    head = ["", "## Fuzzing", "", "| target | seeds | seconds | runs | edges reached | result |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows)] if rows else []
+
+
 def covered(rows: list[tuple[str, str, str, str]]) -> list[str]:
     """How much of each crate its tests run."""
     head = ["", "## Coverage of the pure crates", "", "| crate | lines | run | percent |", "| --- | ---: | ---: | ---: |"]
@@ -115,7 +121,7 @@ def write(path: pathlib.Path, *, title: str, modules: pathlib.Path, tally, lab: 
         *(f"| {name} | {passed} | {failed} |" for name, passed, failed in parts),
         f"| **all** | {sum(part[1] for part in parts)} | {sum(part[2] for part in parts)} |",
     ]
-    lines += covered(tally.coverage)
+    lines += covered(tally.coverage) + fuzzed(tally.fuzz)
     if lab.exists():
         lines += ["", "## What works with what", "", *compatibility(lab)]
         lines += ["", "## In the lab", *cases(lab)]
