@@ -75,31 +75,41 @@ impl Arena<'_> {
         self.vusb.settle()
     }
 
-    /// Has batches of requests made until there have been `count`, and has each
-    /// answered, a few of them not before there have been more. A batch is told how many
-    /// are left of its round, and says how many it has pushed. After a round the devices
-    /// are honestly used, and set up again.
+    /// Has `count` requests made in rounds, each of which is told how many are its. After a
+    /// round the devices are honestly used, and set up again.
     pub(crate) fn in_rounds(
         &mut self,
-        mut batch: impl FnMut(&mut Connection, &Maker, &mut fastrand::Rng, u64) -> Result<u64>,
+        mut round: impl FnMut(&mut Connection, &Maker, &mut fastrand::Rng, u64) -> Result<()>,
     ) -> Result<()> {
         let mut left = self.count;
         let mut connection = self.vusb.connect()?;
         let mut devices = self.devices(&mut connection)?;
         while left > 0 {
             let maker = Maker::new(self.vusb, devices)?;
-            let mut round = left.min(ROUND);
-            left -= round;
-            while round > 0 {
-                let pushed = batch(&mut connection, &maker, &mut self.random, round)?;
-                round = round.saturating_sub(pushed);
-                connection.publish()?;
-                connection.drain_to(KEPT)?;
-            }
-            connection.drain()?;
+            let count = left.min(ROUND);
+            left -= count;
+            round(&mut connection, &maker, &mut self.random, count)?;
             devices = self.check(&mut connection)?;
         }
         Ok(())
+    }
+
+    /// The same, in batches: one is told how many are left of its round, and says how many
+    /// it has pushed. Each has its answers, but for a few that come when there have been
+    /// more.
+    pub(crate) fn in_batches(
+        &mut self,
+        mut batch: impl FnMut(&mut Connection, &Maker, &mut fastrand::Rng, u64) -> Result<u64>,
+    ) -> Result<()> {
+        self.in_rounds(|connection, maker, random, mut left| {
+            while left > 0 {
+                let pushed = batch(connection, maker, random, left)?;
+                left = left.saturating_sub(pushed);
+                connection.publish()?;
+                connection.drain_to(KEPT)?;
+            }
+            connection.drain()
+        })
     }
 }
 

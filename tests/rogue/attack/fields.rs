@@ -6,7 +6,7 @@ use super::Arena;
 use crate::Result;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
-    arena.in_rounds(|connection, maker, random, left| {
+    arena.in_batches(|connection, maker, random, left| {
         // At most half the ring: unlinks need the other half.
         let batch = random.u64(1..=8).min(left);
         for _ in 0..batch {

@@ -5,7 +5,6 @@
 //! Nobody knows which request the backend has seen, so the answers are only
 //! counted. Ids come from a small set, so that all of them can be unlinked.
 
-use super::maker::Maker;
 use super::Arena;
 use crate::frontend::connection::{Connection, ENTRIES, KEPT, QUIET};
 use crate::xen::grant::Page;
@@ -18,37 +17,28 @@ use std::time::{Duration, Instant};
 use usbif::{Request, URB_ENTRY};
 
 const IDS: u16 = 32;
-const ROUND: u64 = 1000;
 const FIRST_ENTRY: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
-    let mut left = arena.count;
-    let mut connection = arena.vusb.connect()?;
-    let mut devices = arena.devices(&mut connection)?;
-    while left > 0 {
-        let round = left.min(ROUND);
-        left -= round;
-        let maker = Maker::new(arena.vusb, devices)?;
+    arena.in_rounds(|connection, maker, random, count| {
         let mut entries = Vec::new();
         for number in 0..64 {
-            let mut entry = maker.wrong(0, &mut arena.random)?;
+            let mut entry = maker.wrong(0, random)?;
             // The id too may be wrong.
             entry[..2].copy_from_slice(&(number % IDS).to_le_bytes());
             entries.push(entry);
         }
         let page = connection.urb_page().clone();
         let (active, over) = (AtomicBool::new(false), AtomicBool::new(false));
-        let random = arena.random.fork();
+        let scribbles = random.fork();
         thread::scope(|scope| {
-            scope.spawn(|| scribble(&page, &entries, random, &active, &over));
-            let done = requests(&mut connection, &entries, &mut arena.random, round, &active);
+            scope.spawn(|| scribble(&page, &entries, scribbles, &active, &over));
+            let done = requests(connection, &entries, random, count, &active);
             over.store(true, Ordering::Relaxed);
             done
-        })?;
-        devices = arena.check(&mut connection)?;
-    }
-    Ok(())
+        })
+    })
 }
 
 /// Writes words of any request over words of any entry. Whole words: grant

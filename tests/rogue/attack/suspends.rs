@@ -8,7 +8,7 @@ use crate::Result;
 use usbif::{PortNumber, Request};
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
-    arena.in_rounds(|connection, maker, random, left| {
+    arena.in_batches(|connection, maker, random, left| {
         // At most half the ring: unlinks need the other half.
         let batch = random.u64(1..=8).min(left);
         let mut known = vec![0];

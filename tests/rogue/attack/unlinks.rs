@@ -7,7 +7,7 @@ use crate::Result;
 use usbif::Request;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
-    arena.in_rounds(|connection, maker, random, _left| {
+    arena.in_batches(|connection, maker, random, _left| {
         let waiting = random.u64(0..=4);
         let unlinks = random.u64(1..=8);
         let mut known = vec![0, 1, u16::MAX];
