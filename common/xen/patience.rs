@@ -8,24 +8,27 @@
 
 use kernel::{
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
-/// Pauses of 1, 2, 4, … 512 ms: a second in all.
-const PAUSES: u32 = 10;
+/// No attempt begins later than this after the first one.
+const LIMIT: Delta = Delta::from_secs(1);
 
-/// Makes an attempt, and others for about a second as long as they end with `ENOMEM`.
-/// Sleeps.
+/// Makes an attempt, and others for about a second as long as they end with `ENOMEM`,
+/// with pauses of 1, 2, 4, … ms. An attempt that is patient itself takes none of it
+/// twice: without any memory both give up after the same second. Sleeps.
 ///
 /// # Errors
 ///
 /// The last attempt's.
 pub fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    for pause in 0..PAUSES {
+    let start = Instant::<Monotonic>::now();
+    let mut pause = 1i64;
+    loop {
         match attempt() {
-            Err(ENOMEM) => fsleep(Delta::from_millis(1i64.wrapping_shl(pause))),
+            Err(ENOMEM) if start.elapsed() < LIMIT => fsleep(Delta::from_millis(pause)),
             result => return result,
         }
+        pause = pause.saturating_mul(2);
     }
-    attempt()
 }

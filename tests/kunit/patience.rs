@@ -2,7 +2,10 @@
 
 //! Asking again when there was no memory.
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::{Delta, Instant, Monotonic},
+};
 use xen::patience::patiently;
 
 #[::kernel::macros::kunit_tests(pvusb_patience)]
@@ -38,15 +41,25 @@ mod pvusb_patience {
         assert_eq!(attempts, 1);
     }
 
-    /// It ends.
+    /// It ends, and no later if what it asks is patient itself.
     #[test]
     fn gives_up() {
-        let mut attempts = 0;
-        let result: Result = patiently(|| {
-            attempts += 1;
-            Err(ENOMEM)
-        });
-        assert!(result == Err(ENOMEM));
-        assert_eq!(attempts, 11);
+        for depth in 0..2 {
+            let start = Instant::<Monotonic>::now();
+            let mut attempts = 0;
+            let mut attempt = || {
+                attempts += 1;
+                Err(ENOMEM)
+            };
+            let result: Result = if depth == 0 {
+                patiently(attempt)
+            } else {
+                patiently(|| patiently(&mut attempt))
+            };
+            assert!(result == Err(ENOMEM));
+            assert!(attempts > 1);
+            // The last pause is as long as all before it.
+            assert!(start.elapsed() < Delta::from_secs(4));
+        }
     }
 }
