@@ -28,6 +28,7 @@ class Counts:
     flood_s: int
     lying_responses: int
     lying_connections: int
+    kept_pages: int
     storm_pairs: int
     old_rounds: int
     # A device on every which port.
@@ -37,8 +38,9 @@ class Counts:
     shared_vusbs: int
     shared_devices: int
     deaths: int
-    # Rounds of replugging and connecting while allocations fail.
+    # Rounds of replugging and connecting while allocations fail, and how many of a hundred do.
     faults: int
+    fault_percents: tuple[int, ...]
 
 
 # make check-long
@@ -66,6 +68,7 @@ LONG = Counts(
     flood_s=60,
     lying_responses=70_000,
     lying_connections=350,
+    kept_pages=1000,
     storm_pairs=10_000,
     old_rounds=256,
     port_step=1,
@@ -74,6 +77,7 @@ LONG = Counts(
     shared_devices=2,
     deaths=50,
     faults=20,
+    fault_percents=(1, 10),
 )
 # make check-debug: one of each thing; what it looks for shows the first time
 WATCHED = Counts(
@@ -99,6 +103,7 @@ WATCHED = Counts(
     flood_s=10,
     lying_responses=300,
     lying_connections=6,
+    kept_pages=40,
     storm_pairs=300,
     old_rounds=8,
     port_step=3,
@@ -107,6 +112,7 @@ WATCHED = Counts(
     shared_devices=1,
     deaths=1,
     faults=1,
+    fault_percents=(10,),
 )
 # make check: the same paths, often enough to see a fault that is not rare
 SHORT = Counts(
@@ -132,6 +138,7 @@ SHORT = Counts(
     flood_s=12,
     lying_responses=400,
     lying_connections=8,
+    kept_pages=60,
     storm_pairs=1500,
     old_rounds=64,
     port_step=3,
@@ -140,4 +147,5 @@ SHORT = Counts(
     shared_devices=1,
     deaths=3,
     faults=2,
+    fault_percents=(1, 10),
 )

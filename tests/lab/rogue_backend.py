@@ -94,6 +94,36 @@ class Driver:
             self._job.kill()
 
 
+class MappedReader:
+    """A program in the guest that reads from the rogue's device into pages of its own, which are granted where they lie."""
+
+    # The simulated zero's product number; the sticks of a run have another.
+    _PRODUCT = "a4a0"
+
+    def __init__(self, guest):
+        self._guest = guest
+
+    def __enter__(self) -> "MappedReader":
+        # usbtest would have the device's interface.
+        self._guest.run("! grep -q ^usbtest /proc/modules")
+        self._job = self._guest.job(
+            f"""exec 8<>/run/lab/never
+            while :; do
+                for product in $(grep -l {self._PRODUCT} /sys/bus/usb/devices/*/idProduct); do
+                    device=${{product%/*}}
+                    read -r bus <$device/busnum && read -r dev <$device/devnum || continue
+                    storm --mapped $(printf /dev/bus/usb/%03d/%03d $bus $dev)
+                done
+                read -rt 0.2 -u 8
+            done >/dev/null 2>&1"""
+        )
+        return self
+
+    def __exit__(self, kind, *_exc) -> None:
+        if kind is None:
+            self._job.kill()
+
+
 class BoundedLog:
     """Checks that the guest's frontend does not log more about its connections than it should."""
 

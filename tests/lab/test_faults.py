@@ -15,7 +15,6 @@ from lab.gadget import SourceSink, Stick
 from lab.rogue_backend import Driver
 from lab.rogue_frontend import held
 
-PERCENT = (1, 10)
 TRAFFIC_S = 10
 PORTS = (1, 2)
 
@@ -64,7 +63,7 @@ def test_allocations_fail(lab, guest, usbback, counts, module, kind, record_prop
         vusb.wait_device(2)
         reading = guest.job("while :; do for d in /dev/sd?; do dd if=$d of=/dev/null bs=120k iflag=direct; done; sleep 0.1; done >/dev/null 2>&1")
         with Driver(guest, isochronous=False):
-            for percent in PERCENT:
+            for percent in counts.fault_percents:
                 with faults.Faults(domain, module, kind, percent) as fault:
                     time.sleep(TRAFFIC_S)
                     for _ in range(counts.faults):

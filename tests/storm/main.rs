@@ -7,6 +7,7 @@
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod mapped;
 mod message;
 mod target;
 mod usbfs;
@@ -23,14 +24,21 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 const USAGE: &str = "\
 Usage: storm [OPTION...] NODE...
+       storm --mapped NODE
 Submits URBs to simulated devices of kind echo, given by their usbfs nodes, and
 takes each back at a random moment. Says what has come of them.
+
+With --mapped, reads 64 pages of a device of kind zero, one after the other,
+into memory that is mapped from its node.
 
   --threads N   for each device (default 2)
   --pairs N     URBs that are submitted and taken back in all (default 1000)
   --seed N      random numbers to use (default 1)
   --help        show this
 ";
+
+/// Pages that are read with `--mapped`.
+const MAPPED: usize = 64;
 
 struct Options {
     nodes: Vec<String>,
@@ -118,11 +126,17 @@ fn main() -> ExitCode {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    let Some(options) = parse(words.into_iter()) else {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
+    let done = match words.as_slice() {
+        [option, node] if option == "--mapped" => mapped::read(node, MAPPED),
+        _ => match parse(words.into_iter()) {
+            Some(options) => run(&options),
+            None => {
+                eprint!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
     };
-    match run(&options) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("storm: {error}");

@@ -164,7 +164,7 @@ fn any(random: &mut Rng, reading: bool) -> Task {
 }
 
 fn urb(task: Task, number: usize) -> Urb {
-    let stream = |pair: usize, input: bool, short_not_ok, buffer| Urb {
+    let stream = |pair: usize, input: bool, short_not_ok, buffer: Vec<u8>| Urb {
         kind: if pair == PAIRS - 1 {
             Kind::Interrupt
         } else {
@@ -172,7 +172,7 @@ fn urb(task: Task, number: usize) -> Urb {
         },
         endpoint: pair as u8 + 1 + if input { 0x80 } else { 0 },
         short_not_ok,
-        buffer,
+        buffer: buffer.leak(),
         number,
     };
     match task {
@@ -186,7 +186,7 @@ fn urb(task: Task, number: usize) -> Urb {
             kind: Kind::Control,
             endpoint: 0,
             short_not_ok: false,
-            buffer: [GET_DESCRIPTOR.as_slice(), &[0; 18]].concat(),
+            buffer: [GET_DESCRIPTOR.as_slice(), &[0; 18]].concat().leak(),
             number,
         },
     }

@@ -2,8 +2,8 @@
 
 //! URBs through usbfs (include/uapi/linux/usbdevice_fs.h).
 //!
-//! The kernel knows a URB by its address. None is used twice and none is freed,
-//! so that one that comes back again is recognized whenever that is.
+//! The kernel knows a URB by its address. None is used twice and none is freed, nor
+//! its buffer, so that one that comes back again is recognized whenever that is.
 
 #![allow(unsafe_code)]
 
@@ -12,6 +12,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, opcode, Direction, Ioctl, IoctlOutput, Opcode};
+use rustix::mm::{mmap, MapFlags, ProtFlags};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::fs::File;
@@ -23,6 +24,7 @@ use std::time::Duration;
 /// Length of a setup packet, which comes first in a control URB's buffer.
 const SETUP: usize = 8;
 const SHORT_NOT_OK: u32 = 1;
+pub(crate) const PAGE: usize = 4096;
 
 /// `struct usbdevfs_urb`.
 #[repr(C)]
@@ -60,7 +62,7 @@ pub(crate) struct Urb {
     pub(crate) short_not_ok: bool,
     /// Data; for IN what is to be overwritten. Of a control URB the setup packet
     /// comes first.
-    pub(crate) buffer: Vec<u8>,
+    pub(crate) buffer: &'static mut [u8],
     /// Comes back with it.
     pub(crate) number: usize,
 }
@@ -166,6 +168,17 @@ impl Usbfs {
         Ok(descriptor)
     }
 
+    /// A page of the kernel's for a URB's data: nothing is copied on the way to the
+    /// host controller, which gets the page itself.
+    pub(crate) fn page(&self) -> Result<&'static mut [u8]> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: The address is the kernel's to choose.
+        let page = unsafe { mmap(null_mut(), PAGE, access, MapFlags::SHARED, &self.file, 0) }?;
+        // SAFETY: A new mapping of that length, which is never undone and which nobody
+        // else knows. Until a URB is reaped its device may write there, and nobody looks.
+        Ok(unsafe { std::slice::from_raw_parts_mut(page.cast(), PAGE) })
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeSet<usize>> {
         self.known
             .lock()
@@ -173,7 +186,7 @@ impl Usbfs {
     }
 
     pub(crate) fn submit(&self, urb: Urb) -> Result<Handle> {
-        let buffer = Vec::leak(urb.buffer);
+        let buffer = urb.buffer;
         let raw = Box::into_raw(Box::new(Raw {
             kind: urb.kind as u8,
             endpoint: urb.endpoint,
@@ -217,7 +230,7 @@ impl Usbfs {
         // SAFETY: Leaked by submit(), where nobody keeps a reference to it.
         let urb = unsafe { raw.read_volatile() };
         let length = usize::try_from(urb.buffer_length)?;
-        // SAFETY: Leaked by submit() with that length; the kernel writes to it
+        // SAFETY: Given to submit() for ever, with that length; the kernel writes to it
         // when it is reaped, and it has just been.
         let buffer = unsafe { std::slice::from_raw_parts(urb.buffer, length) };
         let start = if urb.kind == Kind::Control as u8 {
