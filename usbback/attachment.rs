@@ -10,6 +10,7 @@ use kernel::sync::{
     Arc,
 };
 use usb::device::Device;
+use usb::endpoint::Direction;
 use usb::lock::LockedDevice;
 use usb::power::Power;
 use usb::urb::Target;
@@ -69,7 +70,13 @@ impl Attachment {
     /// Waits for the controller, not for the device.
     pub(crate) fn quiesce(&self) {
         self.target.close();
-        self.vusb.kill_for(&self.target);
+        self.vusb.kill_for(&self.target, None);
+    }
+
+    /// Takes back what is on its way to one endpoint, while its port holds the next back.
+    pub(crate) fn clear(&self, endpoint: u8, direction: Direction) {
+        self.vusb
+            .kill_for(&self.target, Some((endpoint, direction)));
     }
 
     /// Lets requests through again.

@@ -16,6 +16,7 @@ use kernel::prelude::*;
 use kernel::sync::{new_mutex, new_spinlock_irq, Arc, Mutex, SpinLockIrq};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use ring::{BackRing, Corrupt};
+use usb::endpoint::Direction;
 use usb::urb::{Completion, Target, Ticket, Urb, UrbHandle};
 use usbback_core::{Back, Dialect, Ended, Index, Returned, SLOTS};
 use usbif::Status;
@@ -163,10 +164,10 @@ impl Connection {
         }
     }
 
-    /// Takes back what is on its way to a device.
-    pub(crate) fn kill_for(&self, target: &Arc<Target>) {
+    /// Takes back what is on its way to a device, or to one endpoint of it.
+    pub(crate) fn kill_for(&self, target: &Arc<Target>, endpoint: Option<(u8, Direction)>) {
         for handle in self.handles.lock().iter() {
-            handle.kill_for(target);
+            handle.kill_for(target, endpoint);
         }
     }
 
@@ -180,12 +181,14 @@ impl Connection {
     /// Lets go of everything. Waits for host controllers. Again: does nothing.
     pub(crate) fn close(&self) {
         let engine = self.engine.lock().take();
-        // Nobody submits any more, so what is taken back stays back. The lock
-        // is for those who take back at the same time.
-        let handles = core::mem::take(&mut *self.handles.lock());
-        for handle in &handles {
+        // Nobody submits any more, so what is taken back stays back. Under the lock,
+        // so that who takes back something at the same time waits until it is.
+        let mut handles = self.handles.lock();
+        for handle in handles.iter() {
             handle.kill();
         }
+        handles.clear();
+        drop(handles);
         while let Some(back) = self.back() {
             drop(back);
         }

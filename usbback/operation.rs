@@ -105,6 +105,8 @@ impl Place {
                     Direction::In => usb::endpoint::Direction::In,
                     Direction::Out => usb::endpoint::Direction::Out,
                 };
+                // A driver of the host's that did this would have no URBs there.
+                pending.attachment.clear(endpoint, direction);
                 device.clear_halt(endpoint, direction)
             }
         }

@@ -274,10 +274,13 @@ impl Vusb {
     }
 
     fn disconnect(&self) {
-        let connection = self.link.lock().connection.take();
+        let connection = self.link.lock().connection.clone();
         if let Some(connection) = connection {
+            // Until nothing of it is on its way, whoever waits for that finds it.
             connection.close();
         }
+        let closed = self.link.lock().connection.take();
+        drop(closed);
     }
 
     /// Shows what has been counted.

@@ -5,6 +5,7 @@
 //! Lock order: see [`crate::urb`]; the gate is held while usbcore cancels.
 
 use crate::{
+    endpoint::Direction,
     urb::{
         Completion,
         Core,
@@ -55,16 +56,29 @@ impl<C: Completion> UrbHandle<C> {
     }
 
     /// If the URB flies to this target, has it given back with -ENOENT and waits until
-    /// its completion has run. Also lets go of the device. Sleeps.
-    pub fn kill_for(&self, target: &Arc<Target>) {
+    /// its completion has run. Also lets go of the device. Sleeps. `endpoint`: to this
+    /// endpoint of it, by number and direction; None: to any.
+    pub fn kill_for(&self, target: &Arc<Target>, endpoint: Option<(u8, Direction)>) {
         let mut gate = self.core.gate.lock();
-        if gate
-            .target
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, target))
-        {
+        let is_there = |current: &Arc<Target>| Arc::ptr_eq(current, target);
+        let concerned = gate.target.as_ref().is_some_and(is_there)
+            && endpoint.is_none_or(|endpoint| self.last_endpoint(&gate) == endpoint);
+        if concerned {
             self.kill_now(&mut gate);
         }
+    }
+
+    /// The endpoint that it was sent to last, by its pipe.
+    fn last_endpoint(&self, _: &Gate) -> (u8, Direction) {
+        // SAFETY: a valid URB, which nobody fills while the gate is ours.
+        let pipe = unsafe { (*self.core.raw.as_ptr()).pipe };
+        let direction = if pipe & bindings::USB_DIR_IN != 0 {
+            Direction::In
+        } else {
+            Direction::Out
+        };
+        // Four bits.
+        ((pipe.wrapping_shr(15) & 15) as u8, direction)
     }
 
     /// As [`Self::kill_for`], whatever the target.

@@ -66,6 +66,12 @@ impl Host for Usb {
         let mut state = self.0.borrow_mut();
         let there = state.attached[port.index()] == Some(serial);
         assert!(!state.asleep.contains(&serial), "a request to a sleeper");
+        let changes =
+            |other: &Running| other.serial == serial && other.operation.changes_endpoints();
+        assert!(
+            !state.running.iter().any(changes),
+            "a request to endpoints that change"
+        );
         if there {
             assert!(state.flying.iter().all(|(other, _)| *other != slot));
             state.flying.push((slot, serial));

@@ -56,6 +56,17 @@ pub enum Operation {
     Resume,
 }
 
+impl Operation {
+    /// Whether the device's endpoints are others afterwards, or begin anew.
+    #[must_use]
+    pub fn changes_endpoints(self) -> bool {
+        matches!(
+            self,
+            Self::SetConfiguration(_) | Self::SetInterface { .. } | Self::ClearHalt { .. }
+        )
+    }
+}
+
 /// What a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {

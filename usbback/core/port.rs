@@ -8,7 +8,9 @@
 //!
 //! Operations of the host's USB core run elsewhere and take time, one at a time
 //! for each device. Control requests to endpoint 0 that come meanwhile wait
-//! behind it in order; other endpoints do not wait for them. What does not go to
+//! behind it in order; other endpoints wait for those operations only that change
+//! endpoints, for the USB core must not do that under a request that is just being
+//! submitted. What does not go to
 //! the device waits for what has gone there, so that the guest gets the answers
 //! of endpoint 0 in the order of its requests, as from any controller.
 //!
@@ -71,8 +73,8 @@ pub enum Port<D> {
 #[derive(Debug)]
 pub struct Guest {
     address: Address,
-    /// An operation of the USB core runs.
-    busy: bool,
+    /// The operation of the USB core that runs.
+    running: Option<Operation>,
     sleep: Sleep,
     /// The guest has allowed it to wake up by itself since it was last suspended.
     wakeup: bool,
@@ -92,14 +94,17 @@ struct Waiting {
 impl Waiting {
     /// Whether what flies has to come back first. A reset takes it back.
     fn has_to_wait(&self, flying: bool) -> bool {
-        flying && !self.reset && !matches!(self.turn, Turn::Submit)
+        flying && !self.reset && !matches!(self.turn, Turn::Submit | Turn::Data)
     }
 }
 
 /// What happens when its turn comes.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
+    /// A control request to endpoint 0 goes to the device.
     Submit,
+    /// So does one to another endpoint.
+    Data,
     Answer(Status),
     Run(Operation),
 }
@@ -111,7 +116,7 @@ impl<D> Port<D> {
             device,
             guest: Guest {
                 address: if used { Address::Used } else { Address::Fresh },
-                busy: false,
+                running: None,
                 sleep: Sleep::Awake,
                 wakeup: false,
                 queue: [None; SLOTS],
@@ -149,7 +154,7 @@ impl<D> Port<D> {
     /// has to be told that it has woken up.
     pub fn done(&mut self, awake: bool) -> bool {
         if let Self::Attached { guest, .. } = self {
-            guest.busy = false;
+            guest.running = None;
             if guest.sleep == Sleep::Waking {
                 guest.sleep = Sleep::Awake;
             }
@@ -161,7 +166,7 @@ impl<D> Port<D> {
     /// operation runs, its end is the time for that.
     pub fn woke(&mut self) -> bool {
         match self {
-            Self::Attached { guest, .. } if !guest.busy => {
+            Self::Attached { guest, .. } if guest.running.is_none() => {
                 core::mem::replace(&mut guest.sleep, Sleep::Awake) == Sleep::Asleep
             }
             _ => false,
@@ -201,11 +206,14 @@ impl Guest {
         let setup = match submit.default_control() {
             Some(setup) => setup,
             None if self.address == Address::Given(submit.device) => {
-                return Some(if self.sleep == Sleep::Awake {
-                    Verdict::Submit(slot)
-                } else {
-                    Verdict::Answer(slot, Status::Shutdown)
-                });
+                if self.sleep != Sleep::Awake {
+                    return Some(Verdict::Answer(slot, Status::Shutdown));
+                }
+                if !self.holds_data() {
+                    return Some(Verdict::Submit(slot));
+                }
+                self.wait(slot, false, Turn::Data);
+                return None;
             }
             None => return Some(Verdict::Answer(slot, Status::NoDevice)),
         };
@@ -233,26 +241,39 @@ impl Guest {
             Meaning::Device => Turn::Submit,
             Meaning::Answer(status) => Turn::Answer(status),
         };
+        self.wait(slot, reset, turn);
+        None
+    }
+
+    fn wait(&mut self, slot: Index, reset: bool, turn: Turn) {
         // There are as many places as slots, and a slot waits once.
         if let Some(place) = self.queue.iter_mut().find(|place| place.is_none()) {
             *place = Some(Waiting { slot, reset, turn });
         }
-        None
+    }
+
+    /// Whether requests to other endpoints than 0 have to wait: endpoints are being
+    /// changed, or others have waited for that and are still here, which go first.
+    fn holds_data(&self) -> bool {
+        let is_data = |waiting: &Waiting| matches!(waiting.turn, Turn::Data);
+        self.running.is_some_and(Operation::changes_endpoints)
+            || self.queue.iter().map_while(Option::as_ref).any(is_data)
     }
 
     fn suspend(&mut self, slot: Index, outstanding: bool) -> Verdict {
         let addressed = matches!(self.address, Address::Given(_));
-        if outstanding || self.busy || !addressed {
+        if outstanding || self.running.is_some() || !addressed {
             return Verdict::Answer(slot, Status::Stall);
         }
         if self.sleep == Sleep::Asleep {
             return Verdict::Answer(slot, Status::Ok);
         }
         self.sleep = Sleep::Asleep;
-        self.busy = true;
         // The host's core takes the permission back when the device resumes.
         let wakeup = core::mem::take(&mut self.wakeup);
-        Verdict::Run(Some(slot), Operation::Suspend { wakeup })
+        let operation = Operation::Suspend { wakeup };
+        self.running = Some(operation);
+        Verdict::Run(Some(slot), operation)
     }
 
     fn start(&mut self, waiting: Waiting) -> Verdict {
@@ -263,7 +284,7 @@ impl Guest {
             match waiting.turn {
                 Turn::Answer(status) => return Verdict::Answer(slot, status),
                 Turn::Submit if self.sleep == Sleep::Asleep => Operation::Resume,
-                Turn::Submit => return Verdict::Submit(slot),
+                Turn::Submit | Turn::Data => return Verdict::Submit(slot),
                 Turn::Run(operation) => return self.run(Some(slot), operation),
             }
         };
@@ -278,7 +299,7 @@ impl Guest {
 
     /// Every operation but a suspension begins with the device awake.
     fn run(&mut self, slot: Option<Index>, operation: Operation) -> Verdict {
-        self.busy = true;
+        self.running = Some(operation);
         if self.sleep == Sleep::Asleep {
             self.sleep = Sleep::Waking;
         }
@@ -287,7 +308,7 @@ impl Guest {
 
     fn next(&mut self, flying: bool) -> Option<Verdict> {
         let [first, ..] = &mut self.queue;
-        if self.busy || first.is_some_and(|waiting| waiting.has_to_wait(flying)) {
+        if self.running.is_some() || first.is_some_and(|waiting| waiting.has_to_wait(flying)) {
             return None;
         }
         let next = first.take()?;

@@ -6,6 +6,7 @@ use super::Vusb;
 use crate::attachment::Attachment;
 use crate::connection::Connection;
 use kernel::sync::Arc;
+use usb::endpoint::Direction;
 use usb::urb::Target;
 use usbif::{PortNumber, Speed};
 
@@ -72,7 +73,8 @@ impl Vusb {
     /// What is on the ports, for a connection that looks; None: as it was.
     pub(crate) fn look_at_ports(&self, mut each: impl FnMut(usize, Option<&Arc<Attachment>>)) {
         let mut link = self.link.lock();
-        if !core::mem::take(&mut link.changed) {
+        // One that is still being made: what it sent, nobody could take back.
+        if link.connection.is_none() || !core::mem::take(&mut link.changed) {
             return;
         }
         for (index, attached) in link.attached.iter().enumerate() {
@@ -89,10 +91,11 @@ impl Vusb {
         }
     }
 
-    /// Takes back what is on its way to a device; its target is closed.
-    pub(crate) fn kill_for(&self, target: &Arc<Target>) {
+    /// Takes back what is on its way to a device, or to one endpoint of it; nobody
+    /// sends more there meanwhile.
+    pub(crate) fn kill_for(&self, target: &Arc<Target>, endpoint: Option<(u8, Direction)>) {
         if let Some(connection) = self.connection() {
-            connection.kill_for(target);
+            connection.kill_for(target, endpoint);
         }
     }
 }

@@ -98,6 +98,47 @@ mod pvusb_port {
     }
 
     #[test]
+    fn data_waits_while_endpoints_change() {
+        const SET_INTERFACE: [u8; 8] = [1, 11, 1, 0, 0, 0, 0, 0];
+        const CLEAR_HALT: [u8; 8] = [2, 1, 0, 0, 0x81, 0, 0, 0];
+        let bulk = submit(1, 1, Kind::Bulk);
+        for setup in [SET_CONFIGURATION, SET_INTERFACE, CLEAR_HALT] {
+            let mut port = Port::attach((), false);
+            ask(&mut port, slot(0), &control(0, set_address(1)));
+            assert_eq!(port.request(slot(0), &control(1, setup)), None);
+            // It has not begun.
+            assert_eq!(port.request(slot(1), &bulk), Some(Verdict::Submit(slot(1))));
+            assert!(matches!(port.next(false), Some(Verdict::Run(Some(_), _))));
+            assert_eq!(port.request(slot(2), &bulk), None);
+            assert_eq!(port.request(slot(3), &control(1, GET_DESCRIPTOR)), None);
+            assert_eq!(port.next(false), None);
+            port.done(true);
+            // The next one of its endpoint does not overtake it.
+            assert_eq!(port.request(slot(4), &bulk), None);
+            for number in 2..5 {
+                assert_eq!(port.next(true), Some(Verdict::Submit(slot(number))));
+            }
+            assert_eq!(port.next(false), None);
+            assert_eq!(port.request(slot(5), &bulk), Some(Verdict::Submit(slot(5))));
+        }
+    }
+
+    #[test]
+    fn data_that_waits_can_be_withdrawn() {
+        let mut port = Port::attach((), false);
+        ask(&mut port, slot(0), &control(0, set_address(1)));
+        ask(&mut port, slot(0), &control(1, SET_CONFIGURATION));
+        let bulk = submit(1, 1, Kind::Bulk);
+        assert_eq!(port.request(slot(1), &bulk), None);
+        assert_eq!(port.request(slot(2), &bulk), None);
+        assert!(port.withdraw(slot(1)));
+        assert!(!port.withdraw(slot(1)));
+        port.done(true);
+        assert_eq!(port.next(false), Some(Verdict::Submit(slot(2))));
+        assert_eq!(port.next(false), None);
+    }
+
+    #[test]
     fn only_the_standard_request_is_an_address() {
         // FTDI's GET_MODEM_STATUS, and a class request with the same number.
         for request_type in [0xc0, 0x40, 0x20, 0x01, 0x02, 0x80, 0x03] {

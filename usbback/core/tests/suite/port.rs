@@ -45,10 +45,12 @@ struct World {
     port: Port<()>,
     /// In the port's queue, in order.
     waiting: VecDeque<Index>,
+    /// Those of them that are not for endpoint 0.
+    data: HashSet<usize>,
     /// Control requests at the device.
     flying: Vec<Index>,
     /// The operation that runs, with its request.
-    running: Option<Option<Index>>,
+    running: Option<(Option<Index>, Operation)>,
     /// The device is suspended; while an operation runs, from its end on.
     asleep: bool,
     /// The guest believes so.
@@ -61,6 +63,7 @@ impl World {
         Self {
             port: Port::attach((), used),
             waiting: VecDeque::new(),
+            data: HashSet::new(),
             flying: Vec::new(),
             running: None,
             asleep: false,
@@ -87,7 +90,11 @@ impl World {
                 Verdict::Submit(s) => {
                     assert_eq!(self.waiting.pop_front(), Some(s));
                     assert!(!self.asleep, "to a sleeper");
-                    self.flying.push(s);
+                    if self.data.remove(&s.get()) {
+                        self.give(s);
+                    } else {
+                        self.flying.push(s);
+                    }
                 }
                 Verdict::Answer(s, _) => {
                     assert_eq!(self.waiting.pop_front(), Some(s));
@@ -99,14 +106,14 @@ impl World {
                     assert!(operation == Operation::Reset || self.believed);
                     self.asleep = false;
                     self.believed = false;
-                    self.running = Some(None);
+                    self.running = Some((None, operation));
                 }
-                Verdict::Run(Some(s), _) => {
+                Verdict::Run(Some(s), operation) => {
                     assert_eq!(self.waiting.pop_front(), Some(s));
                     assert!(self.flying.is_empty(), "overtakes");
                     self.asleep = false;
                     self.believed = false;
-                    self.running = Some(Some(s));
+                    self.running = Some((Some(s), operation));
                 }
             }
         }
@@ -115,10 +122,18 @@ impl World {
     }
 
     fn request(&mut self, slot: Index, submit: &Submit) {
+        let changing = |(_, operation): (_, Operation)| operation.changes_endpoints();
         match self.port.request(slot, submit) {
-            None => self.waiting.push_back(slot),
+            None => {
+                self.waiting.push_back(slot);
+                if submit.default_control().is_none() {
+                    self.data.insert(slot.get());
+                }
+            }
             Some(Verdict::Submit(s)) => {
                 assert!(!self.asleep && s == slot);
+                assert!(!self.running.is_some_and(changing), "to what changes");
+                assert!(self.data.is_empty(), "overtakes");
                 self.give(slot);
             }
             Some(Verdict::Answer(s, _)) => {
@@ -158,7 +173,7 @@ proptest! {
                             prop_assert_eq!(other, Some(s));
                             prop_assert!(matches!(operation, Operation::Suspend { .. }), "not {:?}", operation);
                             prop_assert!(!outstanding && world.running.is_none());
-                            world.running = Some(Some(s));
+                            world.running = Some((Some(s), operation));
                             world.asleep = true;
                             world.believed = true;
                         }
@@ -181,7 +196,7 @@ proptest! {
                     world.go_on();
                 }
                 Event::Done => {
-                    let Some(ended) = world.running.take() else { continue };
+                    let Some((ended, _)) = world.running.take() else { continue };
                     if let Some(s) = ended {
                         world.give(s);
                     }
@@ -196,6 +211,7 @@ proptest! {
                     prop_assert_eq!(world.port.withdraw(s), was);
                     if was {
                         world.waiting.retain(|other| *other != s);
+                        world.data.remove(&s.get());
                         world.give(s);
                         world.go_on();
                     }
