@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::place::Place;
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use kernel::time::{delay::fsleep, Delta, Instant};
 use usb::lock::LockedDevice;
 use usbback_core::{failed, Index, Operation};
 use usbif::{Direction, Status};
@@ -66,6 +67,18 @@ impl Place {
         true
     }
 
+    /// Waits until half a second has passed since it did so last: udev looks at each
+    /// interface that comes and goes, and a guest can make them by the thousand.
+    fn pace(&self) {
+        const PAUSE: i64 = 500;
+        let last = self.inner.lock().paced;
+        if let Some(last) = last {
+            let passed = last.elapsed().as_millis();
+            fsleep(Delta::from_millis(PAUSE.saturating_sub(passed).max(0)));
+        }
+        self.inner.lock().paced = Some(Instant::now());
+    }
+
     fn operate(&self, device: &mut LockedDevice<'_>, pending: &Pending) -> Result {
         if !device.is_attached() {
             return Err(ENODEV);
@@ -87,7 +100,8 @@ impl Place {
                 if device.active_configuration() == Some(value) {
                     return device.reset_configuration();
                 }
-                device.set_configuration(Some(value))?;
+                self.pace();
+                device.without_strings(|device| device.set_configuration(Some(value)))?;
                 if device.active_configuration().is_some() {
                     self.claim(device)?;
                 }
@@ -96,7 +110,16 @@ impl Place {
             Operation::SetInterface {
                 interface,
                 altsetting,
-            } => device.set_interface(interface, altsetting),
+            } => {
+                let set =
+                    |device: &mut LockedDevice<'_>| device.set_interface(interface, altsetting);
+                let done = device.without_strings(set);
+                if done == Err(ENOSPC) {
+                    // The USB core has written into the log.
+                    self.pace();
+                }
+                done
+            }
             Operation::ClearHalt {
                 endpoint,
                 direction,

@@ -220,6 +220,22 @@ impl<'a> LockedDevice<'a> {
         to_result(unsafe { bindings::usb_set_configuration(self.as_raw(), value) })
     }
 
+    /// Has the host's core set something up without asking the device for the names of
+    /// its configuration and interfaces, as it does for sysfs: each may take ten seconds
+    /// of a device that does not answer, with its lock held.
+    pub fn without_strings<T>(&mut self, set_up: impl FnOnce(&mut Self) -> T) -> T {
+        const QUIRK: u32 = helpers::pvusb_quirk_PVUSB_QUIRK_CONFIG_INTF_STRINGS;
+        // SAFETY: a valid device, whose quirks are read and written under its lock, but for
+        // those that were set before anybody could know it.
+        let quirks = unsafe { (*self.as_raw()).quirks };
+        // SAFETY: as above.
+        unsafe { (*self.as_raw()).quirks = quirks | QUIRK };
+        let result = set_up(self);
+        // SAFETY: as above.
+        unsafe { (*self.as_raw()).quirks = quirks };
+        result
+    }
+
     /// Sends SET_CONFIGURATION with the active value and resets the host's side of it:
     /// altsettings to 0, endpoints re-enabled with their toggles at 0. Interfaces stay
     /// bound. Their URBs are given back with -ESHUTDOWN.

@@ -3,7 +3,9 @@
 #ifndef PVUSB_HELPERS_H
 #define PVUSB_HELPERS_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
+#include <linux/usb/quirks.h>
 
 struct device;
 struct page;
@@ -27,6 +29,10 @@ void pvusb_helper_ratelimit_init(struct ratelimit_state *limit, int interval,
 
 /* For common/usb. */
 struct usb_device;
+
+enum pvusb_quirk {
+	PVUSB_QUIRK_CONFIG_INTF_STRINGS = USB_QUIRK_CONFIG_INTF_STRINGS,
+};
 
 void pvusb_helper_usb_lock_device(struct usb_device *udev);
 void pvusb_helper_usb_unlock_device(struct usb_device *udev);

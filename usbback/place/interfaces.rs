@@ -19,7 +19,14 @@ impl Place {
             self.renew(device)?;
         }
         let value = device.preferred_configuration().ok_or(ENODEV)?;
-        self.owned(|| device.set_configuration(Some(value)))?;
+        let set = |device: &mut LockedDevice<'_>| device.set_configuration(Some(value));
+        self.owned(|| {
+            if for_host {
+                set(device)
+            } else {
+                device.without_strings(set)
+            }
+        })?;
         if device.active_configuration().is_none() {
             return Err(EIO);
         }
