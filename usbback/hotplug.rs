@@ -28,12 +28,19 @@ impl hub_notify::Listener for Hotplug {
 impl notify::Listener for Hotplug {
     fn added(&self, device: &LockedDevice<'_>) {
         if let Some(place) = self.0.place(device.name().to_bytes()) {
-            place.look();
+            place.retry();
         }
     }
 
     fn removed(&self, device: &LockedDevice<'_>) {
-        if let Some(place) = self.0.place(device.name().to_bytes()) {
+        let Some(place) = self.0.place(device.name().to_bytes()) else {
+            return;
+        };
+        if device.is_attached() {
+            // Its driver, not the device: another one is tried (`device_reprobe()`),
+            // for udev has loaded one for its kind.
+            place.look();
+        } else {
             place.unplugged();
         }
     }
