@@ -116,6 +116,7 @@ impl Copier {
         };
         self.fetch_bytes(submit, &descriptors, urb)?;
         let total = submit.data.total();
+        let mut room = total;
         for index in 0..packets {
             // Copied out of the guest's reach above: checked and used as it is.
             let mut bytes = [0; IsoDescriptor::SIZE];
@@ -124,6 +125,11 @@ impl Copier {
             if !packet.fits(total) {
                 return Err(Unfit("a packet beyond the data"));
             }
+            // No driver has them overlap, and a controller may not bear it: vhci_hcd then
+            // throws the device out.
+            room = room
+                .checked_sub(packet.length)
+                .ok_or(Unfit("packets that overlap"))?;
             urb.set_packet(index, packet.offset, packet.length)
                 .map_err(Broken::from)?;
         }

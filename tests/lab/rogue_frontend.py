@@ -6,6 +6,7 @@ import time
 
 from lab.channel import PATIENCE, Job
 from lab.gadget import Stick
+from lab.simulated import Simulated
 
 # What one guest can make dom0 log about it, a second and at once: ten bad
 # requests and ten failed connections, of up to four lines, in five seconds.
@@ -58,7 +59,8 @@ class RogueFrontend:
         job, limit = attack
         output, status = job.wait(limit)
         print(output, end="", flush=True)
-        assert status == 0, output
+        said = [device.last_words for device in self._devices if isinstance(device, Simulated)]
+        assert status == 0, output + "".join(said)
 
     def attack(self, name: str, count: int, seed: int) -> None:
         self.finish(self.start(name, count, seed))

@@ -44,6 +44,11 @@ class Simulated(Pluggable):
         self.wait_absent()
 
     @property
+    def last_words(self) -> str:
+        """Why it has gone by itself, if it has."""
+        return self.dom0.try_run(f"cat /run/usbsim/{self.number}.log").output
+
+    @property
     def usbfs(self) -> str:
         """dom0's usbfs node of the device."""
         bus, number = self.dom0.run(f"cat {self.sysfs}/busnum {self.sysfs}/devnum").split()
