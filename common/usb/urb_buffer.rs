@@ -44,13 +44,15 @@ unsafe impl Send for Buffer {}
 // the hypervisor's.
 unsafe impl Sync for Buffer {}
 
-/// `__GFP_RETRY_MAYFAIL`: so large a piece would not be worth much of an effort else
-/// (`PAGE_ALLOC_COSTLY_ORDER`), and for a single page processes would be killed.
 fn allocate(size: usize) -> Option<NonNull<u8>> {
-    let flags = bindings::GFP_KERNEL
-        | 1 << bindings::___GFP_RETRY_MAYFAIL_BIT
-        | bindings::__GFP_NOWARN
-        | bindings::__GFP_ZERO;
+    // For a single page processes would be killed; for all of them, which guests ask for as
+    // often as they connect, the whole memory should not be moved about.
+    let effort = if size == PAGE_SIZE {
+        1 << bindings::___GFP_RETRY_MAYFAIL_BIT
+    } else {
+        0
+    };
+    let flags = bindings::GFP_KERNEL | effort | bindings::__GFP_NOWARN | bindings::__GFP_ZERO;
     // SAFETY: no requirements.
     NonNull::new(unsafe { bindings::alloc_pages_exact_noprof(size, flags) }.cast())
 }
