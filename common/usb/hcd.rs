@@ -16,7 +16,8 @@
 //!   later, in the core's own work (`HCD_BH`).
 //! * What `urb_enqueue` accepts is given back exactly once. [`Urb`] cannot be
 //!   copied, and giving back consumes it.
-//! * No callback runs after `usb_remove_hcd()`, which dropping [`Hcd`] calls.
+//! * After `usb_remove_hcd()`, which dropping [`Hcd`] calls, no callback begins but for who
+//!   was about to submit or unlink a URB, which finds the driver gone.
 //!
 //! Lock order: the controller's lock, then the core's own (`hcd_urb_list_lock`
 //! inside, giveback's after it). The core's root hub lock is taken before ours
@@ -320,10 +321,10 @@ impl<T: HostController> Drop for Hcd<T> {
             // SAFETY: It has been added and is removed once.
             unsafe { bindings::usb_remove_hcd(hcd) };
         }
-        // Callbacks that a `Handle` still causes find the driver through the
-        // pointer, which stays where it is; the `Handle` keeps the driver.
+        // Who was in a callback, or on the way there, is waited for or turned away.
         //
-        // SAFETY: The count was given by `new`, and is dropped once.
+        // SAFETY: The count was given by `new`, and is dropped once; the controller has been
+        // removed, or was never added.
         unsafe { hcd_table::put_controller::<T>(hcd) };
     }
 }

@@ -9,7 +9,7 @@ use core::{ptr, ptr::NonNull, slice};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
-    sync::Arc,
+    sync::{rcu, Arc},
 };
 use xen_sys::bindings;
 
@@ -51,14 +51,25 @@ pub(crate) unsafe fn set_controller<T: HostController>(hcd: Raw, controller: Arc
     unsafe { place::<T>(hcd).write(Arc::into_raw(controller)) };
 }
 
-/// Drops the count that [`set_controller`] has taken.
+/// Hides the driver, and drops the count that [`set_controller`] has taken when nobody
+/// is left who has found it. Sleeps.
 ///
 /// # Safety
 ///
-/// Once after `set_controller`, when the core calls back no more on its own.
+/// Once after `set_controller`, when the core lets nobody new in: `usb_remove_hcd()` has
+/// returned.
 pub(crate) unsafe fn put_controller<T: HostController>(hcd: Raw) {
     // SAFETY: By this function's contract.
-    drop(unsafe { Arc::from_raw(place::<T>(hcd).read()) });
+    let controller = unsafe {
+        let place = place::<T>(hcd);
+        let controller = place.read();
+        // Read at the same time by `Table::found`.
+        place.write_volatile(ptr::null());
+        controller
+    };
+    rcu::synchronize_rcu();
+    // SAFETY: It came from `set_controller`, and nobody has it any more.
+    drop(unsafe { Arc::from_raw(controller) });
 }
 
 struct Table<T>(core::marker::PhantomData<T>);
@@ -93,16 +104,31 @@ impl<T: HostController> Table<T> {
         table
     }
 
-    /// The driver.
+    /// The driver, in a callback that `usb_remove_hcd()` waits for: those for the
+    /// controller as a whole, for its root hub, and for endpoints.
     ///
     /// # Safety
     ///
-    /// Only in a callback of the core.
+    /// Only in such a callback of the core.
     unsafe fn driver<'a>(hcd: Raw) -> &'a T {
         // SAFETY: The core calls back between `Hcd::add` and the end of
-        // `usb_remove_hcd()`, while `Hcd` has a count, or out of a call that a
-        // `Handle` makes, which has one too.
+        // `usb_remove_hcd()`, while `Hcd` has a count.
         unsafe { &**place::<T>(hcd) }
+    }
+
+    /// The driver, in any other callback. Who submits or unlinks a URB, or asks for the
+    /// frame or the root hub's status, has looked whether the controller is still there
+    /// and then has no more than a reference to its `struct usb_hcd`: it may have been
+    /// removed meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// Only in a callback of the core. As the driver it is used only as long as `alive` is
+    /// there, for which [`put_controller`] waits.
+    unsafe fn found<'a>(hcd: Raw, _alive: &'a rcu::Guard) -> Option<&'a T> {
+        // SAFETY: The private data is there as long as the structure; if the pointer is
+        // not null, the count that belongs to it is not dropped before the guard is.
+        unsafe { place::<T>(hcd).read_volatile().as_ref() }
     }
 
     extern "C" fn reset(hcd: Raw) -> Int {
@@ -137,8 +163,11 @@ impl<T: HostController> Table<T> {
     }
 
     extern "C" fn get_frame_number(hcd: Raw) -> Int {
+        let alive = rcu::read_lock();
         // SAFETY: We are in a callback.
-        let driver = unsafe { Self::driver(hcd) };
+        let Some(driver) = (unsafe { Self::found(hcd, &alive) }) else {
+            return ESHUTDOWN.to_errno();
+        };
         (driver.frame_number() & 0x7ff) as Int
     }
 
@@ -153,8 +182,11 @@ impl<T: HostController> Table<T> {
     extern "C" fn unmap_urb_for_dma(_: Raw, _: *mut bindings::urb) {}
 
     extern "C" fn urb_enqueue(hcd: Raw, urb: *mut bindings::urb, _flags: bindings::gfp_t) -> Int {
+        let alive = rcu::read_lock();
         // SAFETY: We are in a callback.
-        let driver = unsafe { Self::driver(hcd) };
+        let Some(driver) = (unsafe { Self::found(hcd, &alive) }) else {
+            return ESHUTDOWN.to_errno();
+        };
         from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core hands over a valid URB, and we hold the lock
@@ -184,8 +216,12 @@ impl<T: HostController> Table<T> {
     }
 
     extern "C" fn urb_dequeue(hcd: Raw, urb: *mut bindings::urb, status: Int) -> Int {
+        let alive = rcu::read_lock();
         // SAFETY: We are in a callback.
-        let driver = unsafe { Self::driver(hcd) };
+        let Some(driver) = (unsafe { Self::found(hcd, &alive) }) else {
+            // Given back, with everything else.
+            return EIDRM.to_errno();
+        };
         from_result(|| {
             let mut locked = Locked::new(driver);
             // SAFETY: The core passes a valid URB, and we hold the lock with
@@ -219,15 +255,19 @@ impl<T: HostController> Table<T> {
     }
 
     extern "C" fn hub_status_data(hcd: Raw, buffer: *mut kernel::ffi::c_char) -> Int {
+        let alive = rcu::read_lock();
         // SAFETY: We are in a callback.
-        let driver = unsafe { Self::driver(hcd) };
+        let Some(driver) = (unsafe { Self::found(hcd, &alive) }) else {
+            return 0;
+        };
         // SAFETY: The core's buffer has room for 31 ports, 4 bytes, which may not have been
         // written yet.
         let answer = unsafe {
             buffer.cast::<u8>().write_bytes(0, 4);
             slice::from_raw_parts_mut(buffer.cast::<u8>(), 4)
         };
-        driver.hub_status(&mut Locked::new(driver), answer) as Int
+        let mut locked = Locked::new(driver);
+        driver.hub_status(&mut locked, answer) as Int
     }
 
     extern "C" fn hub_control(
