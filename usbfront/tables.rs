@@ -2,8 +2,12 @@
 
 //! The scheduler's tables in kernel memory.
 
-use kernel::prelude::*;
+use kernel::{alloc::flags::__GFP_NOWARN, prelude::*};
 use usbfront_core::{NoMemory, Table};
+
+/// Most entries: drivers queue some dozens of URBs for each device, usbfs lets a process
+/// queue tens of thousands, and larger tables are memory that nobody has in one piece.
+const MOST: u32 = 8192;
 
 /// A table that grows when it must and keeps its memory.
 pub(crate) struct Growing<T>(KVec<T>);
@@ -26,7 +30,12 @@ impl<T> Table<T> for Growing<T> {
 
     fn push(&mut self, entry: T) -> Result<u32, NoMemory> {
         let index = self.count();
-        self.0.push(entry, GFP_ATOMIC).map_err(|_| NoMemory)?;
+        if index >= MOST {
+            return Err(NoMemory);
+        }
+        self.0
+            .push(entry, GFP_ATOMIC | __GFP_NOWARN)
+            .map_err(|_| NoMemory)?;
         Ok(index)
     }
 
