@@ -226,8 +226,9 @@ impl Connection {
         writeln!(text, "submit {submitted} complete {completed} error {errors} unlink {unlinked} ring_full {ring_full}")
     }
 
-    /// Takes the connection down. Sleeps.
-    pub(crate) fn close(&mut self, ending: Ending) {
+    /// Takes the connection down. Returns its pages if the backend has not let go of them.
+    /// Sleeps.
+    pub(crate) fn close(&mut self, ending: Ending) -> Option<Memory> {
         if ending == Ending::AtOnce {
             self.controller.shut_down();
         }
@@ -241,7 +242,8 @@ impl Connection {
         // Without the lock, which the event channel's handler and the timer's may want.
         // And last: what ran until now may have had a handle, and the last one that goes
         // frees the host controller, which sleeps.
-        drop(link);
+        let Link { mut memory, .. } = link?;
+        (!memory.end()).then_some(memory)
     }
 }
 

@@ -14,6 +14,7 @@
 use crate::{
     broken::Broken,
     connection::{Connection, Ending},
+    memory::Memory,
 };
 use kernel::{
     device::Core,
@@ -61,6 +62,8 @@ struct Inner {
     path: CString,
     lifecycle: Lifecycle,
     connection: Option<Connection>,
+    /// Pages of the last connection that its backend has kept.
+    kept: Option<Memory>,
 }
 
 impl_has_work! {
@@ -96,7 +99,7 @@ fn wait(mut condition: impl FnMut() -> bool) -> bool {
 impl Frontend {
     fn new(dev: &Device<Core<'_>>) -> Result<Arc<Self>> {
         let path = dev.otherend()?;
-        let queue = WorkQueue::new(c"xen-hcd-xenbus", Class::Ordered)?;
+        let queue = WorkQueue::new(c"xen-hcd-xenbus", Class::Orderly)?;
         Arc::pin_init(
             pin_init!(Self {
                 dev: dev.into(),
@@ -109,6 +112,7 @@ impl Frontend {
                         path,
                         lifecycle: Lifecycle::Waiting,
                         connection: None,
+                        kept: None,
                     },
                     "xen_hcd::Frontend::inner"
                 ),
@@ -183,16 +187,18 @@ impl Frontend {
         if !wait(|| dev.otherend_state() == Ok(State::InitWait)) {
             return self.not_restored("its backend is not there");
         }
-        match connection.reopen(self, &inner.path) {
+        let reopened = patiently(|| {
+            let reopened = connection.reopen(self, &inner.path);
+            if reopened != Ok(true) {
+                connection.cut();
+            }
+            reopened
+        });
+        match reopened {
             Ok(true) => {}
-            Ok(false) => {
-                connection.cut();
-                return self.not_restored("its nodes are gone");
-            }
-            Err(_) => {
-                connection.cut();
-                return self.not_restored("its backend wants another controller");
-            }
+            Ok(false) => return self.not_restored("its nodes are gone"),
+            Err(EINVAL) => return self.not_restored("its backend wants another controller"),
+            Err(_) => return self.not_restored("it cannot connect again"),
         }
         inner.lifecycle = Lifecycle::Connected { confirmed: false };
         dev.switch_state(State::Connected);
@@ -214,6 +220,14 @@ impl Frontend {
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
         // One that was cut may be left.
         self.disconnect(inner, Ending::AtOnce);
+        // With new ones each time it connects, a backend would have all that this domain
+        // can grant.
+        if inner.kept.as_mut().is_some_and(|memory| !memory.end()) {
+            inner.lifecycle = Lifecycle::Halted;
+            let why = "the backend keeps pages of its last connection mapped";
+            return self.give_up(EBUSY, kernel::prelude::fmt!("{why}"));
+        }
+        inner.kept = None;
         match patiently(|| Connection::open(self, &inner.path)) {
             Ok(Some(connection)) => {
                 inner.connection = Some(connection);
@@ -229,7 +243,7 @@ impl Frontend {
 
     fn disconnect(&self, inner: &mut Inner, ending: Ending) {
         if let Some(mut connection) = inner.connection.take() {
-            connection.close(ending);
+            inner.kept = connection.close(ending);
             // What it still complained about has nothing to do with the next one.
             *self.broken.lock() = None;
         }

@@ -43,6 +43,15 @@ impl Bounce {
         &self.page
     }
 
+    /// Ends the backend's access; if it has the page mapped, it stays.
+    fn end(self) -> Result<(), Self> {
+        let Self { grant, page } = self;
+        match grant.end() {
+            Ok(_) => Ok(()),
+            Err(grant) => Err(Self { grant, page }),
+        }
+    }
+
     /// The first `length` bytes from `offset` on, for a request.
     pub(crate) fn segment(&self, offset: u16, length: u16) -> Segment {
         Segment {
@@ -211,13 +220,32 @@ impl Memory {
         result
     }
 
-    /// The backend is not listened to any more: ends all grants of URBs' pages,
-    /// now or as soon as it lets go of them.
+    /// The backend is not listened to any more: ends all grants of URBs' pages
+    /// that it does not have mapped.
     pub(crate) fn abandon(&mut self) {
         for memory in &mut self.slots {
             for place in &mut memory.in_place {
-                *place = None;
+                *place = place.take().and_then(|grant| self.pool.end(grant).err());
             }
         }
+    }
+
+    /// The same for all pages. False: the backend has some mapped. To be asked again: what
+    /// it lets go of is ended then. Dropping the memory leaves that to the kernel.
+    pub(crate) fn end(&mut self) -> bool {
+        self.abandon();
+        for memory in &mut self.slots {
+            if memory.in_place.iter().any(Option::is_some) {
+                return false;
+            }
+            while let Some(bounce) = memory.bounce.pop() {
+                if let Err(bounce) = bounce.end() {
+                    // There is room, where it was.
+                    let _ = memory.bounce.push_within_capacity(bounce);
+                    return false;
+                }
+            }
+        }
+        true
     }
 }

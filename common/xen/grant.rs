@@ -65,6 +65,22 @@ impl Grant {
         }
     }
 
+    /// Ends the access, now.
+    ///
+    /// # Errors
+    ///
+    /// The other domain has the page mapped: the grant is given back.
+    pub fn end(self) -> core::result::Result<HeldPage, Self> {
+        // SAFETY: The grant is ours. If the access ends, so does our use of the number.
+        if unsafe { bindings::gnttab_try_end_foreign_access(self.reference) } == 0 {
+            return Err(self);
+        }
+        // The access has ended, so the drop must not end it again.
+        let mut grant = ManuallyDrop::new(self);
+        // SAFETY: The page is there; `grant` is neither dropped nor used again.
+        Ok(unsafe { ManuallyDrop::take(&mut grant.page) })
+    }
+
     /// The grant's number, to be told to the other domain.
     #[must_use]
     pub fn reference(&self) -> u32 {
