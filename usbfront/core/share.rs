@@ -3,18 +3,20 @@
 //! Who may have how many of the ring's 16 entries.
 //!
 //! Some requests are answered when the device has something to say, which may
-//! be never: a keyboard's interrupt transfer, the sixteen reads of a modem. So
+//! be never: a keyboard's interrupt transfer, the sixteen reads of a modem. Others
+//! come back and are there again at once, as those of a microphone. So
 //! an endpoint may not take all entries, and the last ones are kept: one for
 //! unlinks, two for control transfers, two for isochronous streams, which need
-//! a request on the ring while the next is made.
+//! a request on the ring while the next is made, and then one for whoever has none.
 //!
 //! | request | goes out while more entries are free than |
 //! | --- | --- |
 //! | unlink | 0 |
-//! | control, suspension of a port | 1 |
-//! | isochronous, as many as there are | 3 |
+//! | first control transfer of a device, suspension of a port | 1 |
+//! | isochronous, the first two of an endpoint | 3 |
 //! | first of a bulk or interrupt endpoint | 5 |
-//! | further of a bulk or interrupt endpoint, up to 4 | 8 |
+//! | isochronous, two more | 6 |
+//! | further of any endpoint; of bulk and interrupt, up to 4 | 8 |
 //!
 //! Endpoints that wait for an entry get them in turn, so that a stream with
 //! many URBs leaves other streams theirs. Some backends get one request of each
@@ -25,7 +27,10 @@ use crate::transfer::Shape;
 pub(crate) const FOR_UNLINKS: u8 = 1;
 const FOR_CONTROL: u8 = 3;
 const FOR_STREAMS: u8 = 5;
+const FOR_FIRST: u8 = 6;
 const FOR_OTHERS: u8 = 8;
+/// Requests of an isochronous endpoint that are almost always let out.
+const STREAM: u8 = 2;
 /// Most requests in flight of one bulk or interrupt endpoint.
 const DEPTH: u8 = 4;
 
@@ -33,10 +38,11 @@ const DEPTH: u8 = 4;
 /// endpoint that has that many in flight. `None`: not before an answer.
 pub(crate) const fn reserve(shape: Shape, in_flight: u8) -> Option<u8> {
     Some(match shape {
-        Shape::Control => FOR_UNLINKS,
-        Shape::Isochronous => FOR_CONTROL,
+        Shape::Control if in_flight == 0 => FOR_UNLINKS,
+        Shape::Isochronous if in_flight < STREAM => FOR_CONTROL,
         Shape::Stream if in_flight == 0 => FOR_STREAMS,
-        Shape::Stream if in_flight < DEPTH => FOR_OTHERS,
-        Shape::Stream => return None,
+        Shape::Isochronous if in_flight < DEPTH => FOR_FIRST,
+        Shape::Stream if in_flight >= DEPTH => return None,
+        Shape::Control | Shape::Isochronous | Shape::Stream => FOR_OTHERS,
     })
 }

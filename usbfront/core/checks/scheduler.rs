@@ -28,13 +28,13 @@ mod pvusb_scheduler {
         }
         assert_eq!(send(&mut tested).len(), 11);
         assert!(tested.is_full());
-        // Control transfers still go out, a few at a time.
-        let control = tested.add_endpoint().unwrap();
+        // Control transfers still go out, of a few devices at a time.
         let setup = Transfer::new(Shape::Control, Direction::In, 18, 64);
-        let job = tested.submit(control, setup, 200).unwrap();
-        for n in 201..205 {
-            tested.submit(control, setup, n).unwrap();
-        }
+        let jobs = [200, 201, 202, 203, 204].map(|n| {
+            let control = tested.add_endpoint().unwrap();
+            tested.submit(control, setup, n).unwrap()
+        });
+        let [job, ..] = jobs;
         assert_eq!(send(&mut tested).len(), 4);
         // And so does an unlink, with the ring otherwise full.
         assert!(tested.cancel(job).is_none());
@@ -75,9 +75,11 @@ mod pvusb_scheduler {
     #[test]
     fn an_unlink_without_a_slot_goes_out_with_the_next_answer() {
         let mut tested = scheduler();
-        let control = tested.add_endpoint().unwrap();
         let setup = Transfer::new(Shape::Control, Direction::Out, 0, 64);
-        let jobs = [(); 15].map(|()| tested.submit(control, setup, 0).unwrap());
+        let jobs = [(); 15].map(|()| {
+            let control = tested.add_endpoint().unwrap();
+            tested.submit(control, setup, 0).unwrap()
+        });
         let ids = jobs.map(|job| {
             let Some(Work::Piece(piece)) = tested.next_work() else {
                 panic!()

@@ -85,6 +85,35 @@ mod pvusb_streams {
         assert!(served[1] >= 50);
     }
 
+    /// A microphone has twelve URBs, each of which is there again as soon as it is back.
+    #[test]
+    fn streams_and_control_requests_without_end_leave_room_for_others() {
+        for streams in 1..3 {
+            let mut tested = scheduler();
+            for _ in 0..streams {
+                let microphone = tested.add_endpoint().unwrap();
+                for _ in 0..12 {
+                    let transfer = isochronous(Direction::In, 8);
+                    tested.submit(microphone, transfer, 0).unwrap();
+                }
+            }
+            assert!(send(&mut tested).len() >= 8);
+            let disk = tested.add_endpoint().unwrap();
+            tested.submit(disk, bulk(Direction::In, 512), 1).unwrap();
+            assert!(send(&mut tested).numbers().eq([1]));
+        }
+        let mut tested = scheduler();
+        let control = tested.add_endpoint().unwrap();
+        for _ in 0..64 {
+            let setup = Transfer::new(Shape::Control, Direction::In, 18, 64);
+            tested.submit(control, setup, 0).unwrap();
+        }
+        assert_eq!(send(&mut tested).len(), 8);
+        let disk = tested.add_endpoint().unwrap();
+        tested.submit(disk, bulk(Direction::In, 512), 1).unwrap();
+        assert!(send(&mut tested).numbers().eq([1]));
+    }
+
     #[test]
     fn an_isochronous_urb_waits_for_all_its_pieces() {
         let mut tested = scheduler();
