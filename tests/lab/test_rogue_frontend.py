@@ -9,13 +9,14 @@ import time
 
 import pytest
 
+from lab.emulated import Keyboard
 from lab.gadget import Stick
 from lab.memory import NoGrowth
 from lab.rogue_frontend import BoundedLog, Reader, RogueFrontend, held
 from lab.simulated import Zero
 
 # Shares of a run's requests and connections.
-REQUESTS = {"fields": 0.56, "rewrite": 0.2, "grants": 0.03, "unlinks": 0.2, "suspends": 0.01}
+REQUESTS = {"fields": 0.51, "rewrite": 0.2, "grants": 0.03, "unlinks": 0.2, "suspends": 0.01, "halts": 0.05}
 CONNECTIONS = {"producers": 0.1, "conn": 0.2, "nodes": 0.2, "renegotiate": 0.1, "storms": 0.4}
 
 
@@ -63,6 +64,22 @@ def test_attacks(lab, guest, other, usbback, counts):
         assert held(dom0) == before
         usbback.unload()
         usbback.load()
+
+
+@pytest.mark.parametrize("controller", ["ehci", "xhci"])
+def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, controller):
+    """EHCI's driver warns of a request at an endpoint whose halt is cleared, xHCI's writes a line each time."""
+    dom0 = lab.dom0
+    with Keyboard(dom0, lab.monitor, controller) as keyboard:
+        rogue = RogueFrontend(usbback, guest, keyboard)
+        rogue.make()
+        rogue.give()
+        rogue.wait_given()
+        dom0.run("dmesg -C")
+        rogue.attack("halts", counts.hostile_requests // 4, 1)
+        assert "refuse reset" not in dom0.run("dmesg")
+        rogue.vusb.remove()
+        usbback.clear()
 
 
 def test_vanishing(lab, guest, usbback, counts):

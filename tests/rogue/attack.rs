@@ -6,6 +6,7 @@ mod conn;
 mod events;
 mod fields;
 mod grants;
+mod halts;
 mod maker;
 mod nodes;
 mod old;
@@ -140,7 +141,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 14] = [
+pub(crate) const ATTACKS: [Attack; 15] = [
     attack(
         "fields",
         "requests",
@@ -222,6 +223,12 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         "requests",
         "suspensions in every order with what wakes a device",
         suspends::run,
+    ),
+    attack(
+        "halts",
+        "requests",
+        "endpoints that are cleared or changed under their requests",
+        halts::run,
     ),
 ];
 

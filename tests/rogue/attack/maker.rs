@@ -128,17 +128,33 @@ impl Maker {
         Ok(ids)
     }
 
-    /// One that stays with its device: it asks a stick for an answer to nothing.
+    /// A control request without data.
+    pub(crate) fn plain(&self, id: u16, device: &Device, setup: [u8; 8]) -> Request {
+        let setup = SetupPacket(setup);
+        Request::Submit(Submit {
+            id,
+            port: device.port,
+            device: device.address,
+            endpoint: 0,
+            direction: setup.direction(),
+            short_not_ok: false,
+            kind: Kind::Control(setup),
+            data: Segments::EMPTY,
+        })
+    }
+
+    /// One that stays with its device: it asks a stick for an answer to nothing, or a
+    /// keyboard for a key.
     pub(crate) fn waiting(&self, id: u16, random: &mut Rng) -> Result<Request> {
         let ends = self
             .devices
             .iter()
             .flat_map(|device| device.endpoints.iter().map(move |end| (device, end)));
         let mut ends: Vec<_> = ends
-            .filter(|(_, end)| end.kind == 2 && end.direction() == Direction::In)
+            .filter(|(_, end)| end.kind >= 2 && end.direction() == Direction::In)
             .collect();
         random.shuffle(&mut ends);
-        let (device, end) = ends.first().ok_or("no device has a bulk endpoint")?;
+        let (device, end) = ends.first().ok_or("no device has such an endpoint")?;
         Ok(Request::Submit(Submit {
             id,
             port: device.port,
@@ -146,7 +162,10 @@ impl Maker {
             endpoint: end.address & 0x0f,
             direction: Direction::In,
             short_not_ok: false,
-            kind: Kind::Bulk,
+            kind: match end.kind {
+                2 => Kind::Bulk,
+                _ => Kind::Interrupt { interval: 8 },
+            },
             data: segments(&self.data, 512)?,
         }))
     }

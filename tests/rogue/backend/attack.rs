@@ -8,6 +8,7 @@
 mod answers;
 mod deaths;
 mod indices;
+mod keeps;
 mod lies;
 mod mappings;
 mod mute;
@@ -109,7 +110,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 13] = [
+pub(crate) const ATTACKS: [Attack; 14] = [
     attack(
         "answers",
         "responses",
@@ -182,6 +183,12 @@ pub(crate) const ATTACKS: [Attack; 13] = [
         "connections",
         "no answer any more, until the frontend gives up by itself",
         mute::run,
+    ),
+    attack(
+        "keeps",
+        "connections",
+        "a new beginning with the last one's pages still mapped",
+        keeps::run,
     ),
 ];
 

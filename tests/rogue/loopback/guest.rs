@@ -39,6 +39,8 @@ pub(super) enum Fault {
     StaysHalted,
     /// An unlink without an answer does not trouble it.
     Waits,
+    /// Nor does a backend that has kept its pages.
+    ConnectsAgain,
 }
 
 /// With nothing said for so long, what is in flight counts as unlinked without answer.
@@ -154,6 +156,10 @@ impl Guest {
     }
 
     fn connect(&mut self) {
+        let kept = |old: Rings| old.data.iter().any(Page::is_mapped);
+        if self.rings.take().is_some_and(kept) && self.fault != Fault::ConnectsAgain {
+            return self.halt();
+        }
         let number = |name| self.node(BACK, name).map(|value| value.parse::<u32>());
         let hub = || {
             let version = UsbVersion::from_node(number("usb-ver").transpose().ok()?)?;

@@ -34,7 +34,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good frontend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 13] = [
+const COUNTS: [(&str, u64); 14] = [
     ("answers", 600),
     ("rewrites", 50),
     ("packets", 40),
@@ -48,6 +48,7 @@ const COUNTS: [(&str, u64); 13] = [
     ("silence", 5),
     ("deaths", 30),
     ("mute", 1),
+    ("keeps", 10),
 ];
 
 #[test]
@@ -116,6 +117,11 @@ fn a_driver_that_hangs_is_found() {
 #[test]
 fn a_frontend_that_does_not_recover_is_found() {
     found("lies", 10, Fault::StaysHalted, "not in one of [4]");
+}
+
+#[test]
+fn a_frontend_that_connects_to_a_keeper_is_found() {
+    found("keeps", 10, Fault::ConnectsAgain, "not in one of [6]");
 }
 
 #[test]

@@ -205,6 +205,11 @@ pub(crate) mod grant {
             self.gref
         }
 
+        /// Whether the other domain has it.
+        pub(crate) fn is_mapped(&self) -> bool {
+            Arc::strong_count(&self.memory) > 1
+        }
+
         pub(crate) fn copy(&self, offset: usize, length: usize) -> Vec<u8> {
             let mut out = vec![0; length];
             self.read(offset, &mut out);
