@@ -27,8 +27,8 @@
 //! 2. a hub's device lock, then the lock of a device plugged into it (USB core)
 //! 3. a vusb's `control`
 //! 4. the rule lock (`Backend::table`)
-//! 5. a place's `inner`
-//! 6. a connection's `engine`
+//! 5. a connection's `engine`
+//! 6. a place's `inner`
 //! 7. a vusb's `link`
 //! 8. a connection's `handles`, then the gate of a URB
 //! 9. a connection's `returned` (interrupts off)
