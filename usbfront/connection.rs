@@ -229,8 +229,9 @@ impl Connection {
     /// Takes the connection down. Returns its pages if the backend has not let go of them.
     /// Sleeps.
     pub(crate) fn close(&mut self, ending: Ending) -> Option<Memory> {
-        if ending == Ending::AtOnce {
-            self.controller.shut_down();
+        match ending {
+            Ending::Orderly => self.controller.leave(),
+            Ending::AtOnce => self.controller.shut_down(),
         }
         // Disconnects the devices: their drivers unlink what they have. A
         // backend that works answers, one that does not is given up by the

@@ -95,6 +95,11 @@ impl Controller {
         self.queue.enqueue::<Self, 0>(self);
     }
 
+    /// It is about to be removed, with a backend that works.
+    pub(crate) fn leave(&self) {
+        Locked::new(self).leave();
+    }
+
     /// Gives back all URBs and accepts no more.
     pub(crate) fn shut_down(&self) {
         state::shut_down(&mut Locked::new(self));

@@ -66,6 +66,8 @@ pub(crate) struct State {
     pub(crate) indirect: bool,
     /// The watchdog runs.
     watched: bool,
+    /// The controller is being removed: looks of the watchdog since then.
+    leaving: Option<u32>,
     /// URBs that were given back and have not reached the core.
     returning: u32,
     pub(crate) statistics: Statistics,
@@ -101,6 +103,7 @@ impl State {
             trusted,
             indirect,
             watched: false,
+            leaving: None,
             returning: 0,
             statistics: Statistics::default(),
         })
@@ -112,7 +115,14 @@ impl State {
         self.link = Some(link);
         self.down = false;
         self.watched = false;
+        self.leaving = None;
         self.statistics = Statistics::default();
+    }
+
+    /// The controller is to be removed. Drivers unlink one URB after the other then, and a
+    /// backend's patience with each would add up.
+    pub(crate) fn leave(&mut self) {
+        self.leaving = Some(0);
     }
 
     /// Whether URBs cannot be accepted.
@@ -387,7 +397,12 @@ pub(crate) fn look(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
     if locked.down || !locked.watched {
         return Ok(());
     }
-    let overdue = locked.scheduler.look().saturating_mul(LOOK) >= PATIENCE;
+    let mut looks = locked.scheduler.look();
+    if let Some(all) = &mut locked.leaving {
+        *all = all.saturating_add(1);
+        looks = looks.max(*all);
+    }
+    let overdue = looks.saturating_mul(LOOK) >= PATIENCE;
     match &locked.link {
         Some(link) if link.channel.is_unbound() => Err(Broken::Vanished),
         Some(_) if overdue => Err(Broken::Silent),
