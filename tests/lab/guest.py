@@ -66,7 +66,7 @@ class Guest(Domain):
     def configure(self, options: GuestOptions) -> str:
         """Writes the xl configuration; returns its path in dom0."""
         path = f"/run/lab/{self.name}.cfg"
-        extra = f"console=hvc0 loglevel=8 watchdog_thresh=60 usb_storage.delay_use=0 lab.ip={self.address} lab.frontend={options.frontend} {options.kernel_args}"
+        extra = f"console=hvc0 loglevel=8 watchdog_thresh=60 usb_storage.delay_use=0 lab.ip={self.address} lab.frontend={options.frontend} {KERNEL.arguments} {options.kernel_args}"
         hvm = options.type == "hvm"
         if hvm:
             extra += f" {HVM_KERNEL_ARGS}"

@@ -26,6 +26,8 @@ class Kernel:
     watches: bool
     # Where the modules for it are built.
     modules: Path
+    # For its command line, in dom0 and guests.
+    arguments: str = ""
 
     @property
     def kunit(self) -> bool:
@@ -35,7 +37,8 @@ class Kernel:
 
 KERNELS = {
     "stock": Kernel(3840, 1536, 384, 256, 5, False, paths.TOP),
-    "debug": Kernel(6144, 2048, 768, 512, 20, True, paths.TOP / "build/debug"),
+    # All of SLUB's checks but keeping the callers, for which each allocation unwinds the stack twice.
+    "debug": Kernel(6144, 2048, 768, 512, 20, True, paths.TOP / "build/debug", "slab_debug=FZP"),
 }
 NAME = os.environ.get("PVUSB_KERNEL", "stock")
 KERNEL = KERNELS[NAME]

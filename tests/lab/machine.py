@@ -104,7 +104,7 @@ class Machine:
             "kunit.enable=1 kunit.autorun=1 "
             # A disk is looked at as soon as it is there, not a second later.
             "usb_storage.delay_use=0 "
-            "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s" % (options.gadgets, options.dom0_args)
+            "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s %s" % (options.gadgets, KERNEL.arguments, options.dom0_args)
         )
         words = [
             "qemu-system-x86_64", "-name", "pvusb-lab", "-accel", "tcg,thread=multi",

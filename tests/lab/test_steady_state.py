@@ -13,6 +13,8 @@ from lab.gadget import Stick
 from lab.simulated import Echo
 from lab.tracing import Watch
 
+pytestmark = pytest.mark.measures
+
 MIB = 16
 URBS = 500
 ALLOCATIONS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/mm_page_alloc", "percpu/percpu_alloc_percpu", "vmalloc/alloc_vmap_area")
