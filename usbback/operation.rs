@@ -11,10 +11,15 @@ use crate::connection::Connection;
 use crate::place::Place;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use kernel::time::{delay::fsleep, Delta, Instant};
+use kernel::time::{delay::fsleep, Delta};
 use usb::lock::LockedDevice;
 use usbback_core::{failed, Index, Operation};
 use usbif::{Direction, Status};
+
+/// Before the next operation for a device, after one of which udev has looked at each of its
+/// interfaces, or the USB core has said in the log that the bus is full: a guest could have
+/// that done without end.
+const PAUSE: Delta = Delta::from_millis(500);
 
 /// An operation that a guest waits for.
 pub(crate) struct Pending {
@@ -48,15 +53,17 @@ impl Place {
         let current = self
             .attachment_of(device)
             .is_some_and(|attached| Arc::ptr_eq(&attached, &pending.attachment));
-        let status = if current {
-            match self.owned(|| self.operate(&mut lock, &pending)) {
-                Ok(()) => Status::Ok,
-                Err(error) => failed(error.to_errno()),
-            }
+        let before = lock.active_configuration();
+        let result = if current {
+            self.owned(|| self.operate(&mut lock, &pending))
         } else {
-            Status::NoDevice
+            Err(ENODEV)
         };
         drop(lock);
+        let status = match result {
+            Ok(()) => Status::Ok,
+            Err(error) => failed(error.to_errno()),
+        };
         if status != Status::Ok && pending.operation == Operation::Reset && current {
             dev_err!(device.as_ref(), "its guest's reset failed\n");
             self.dead();
@@ -64,19 +71,14 @@ impl Place {
         pending
             .connection
             .finished(&pending.attachment, pending.slot, status);
-        true
-    }
-
-    /// Waits until half a second has passed since it did so last: udev looks at each
-    /// interface that comes and goes, and a guest can make them by the thousand.
-    fn pace(&self) {
-        const PAUSE: i64 = 500;
-        let last = self.inner.lock().paced;
-        if let Some(last) = last {
-            let passed = last.elapsed().as_millis();
-            fsleep(Delta::from_millis(PAUSE.saturating_sub(passed).max(0)));
+        let reconfigured = matches!(
+            pending.operation,
+            Operation::SetConfiguration(value) if current && before != Some(value)
+        );
+        if reconfigured || result == Err(ENOSPC) {
+            fsleep(PAUSE);
         }
-        self.inner.lock().paced = Some(Instant::now());
+        true
     }
 
     fn operate(&self, device: &mut LockedDevice<'_>, pending: &Pending) -> Result {
@@ -100,7 +102,6 @@ impl Place {
                 if device.active_configuration() == Some(value) {
                     return device.reset_configuration();
                 }
-                self.pace();
                 device.without_strings(|device| device.set_configuration(Some(value)))?;
                 if device.active_configuration().is_some() {
                     self.claim(device)?;
@@ -113,12 +114,7 @@ impl Place {
             } => {
                 let set =
                     |device: &mut LockedDevice<'_>| device.set_interface(interface, altsetting);
-                let done = device.without_strings(set);
-                if done == Err(ENOSPC) {
-                    // The USB core has written into the log.
-                    self.pace();
-                }
-                done
+                device.without_strings(set)
             }
             Operation::ClearHalt {
                 endpoint,

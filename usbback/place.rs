@@ -18,7 +18,6 @@ use crate::operation::Pending;
 use crate::Show;
 use kernel::prelude::*;
 use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
-use kernel::time::{Instant, Monotonic};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usb::device::{Device, Speed as UsbSpeed};
 use usb::lock::LockedDevice;
@@ -70,8 +69,6 @@ pub(crate) struct Inner {
     complained: Option<ARef<Device>>,
     /// Why nothing happens has been said.
     said: bool,
-    /// When the guest did last what it may not do all the time.
-    pub(crate) paced: Option<Instant<Monotonic>>,
 }
 
 /// The port on the other speed's half of the hub that shares the connector.
@@ -153,7 +150,6 @@ impl Place {
                     unplugged: false,
                     complained: None,
                     said: false,
-                    paced: None,
                 }),
                 work <- new_work!("usbback::place"),
             }),

@@ -66,8 +66,11 @@ impl Host for Usb {
         let mut state = self.0.borrow_mut();
         let there = state.attached[port.index()] == Some(serial);
         assert!(!state.asleep.contains(&serial), "a request to a sleeper");
-        let changes =
-            |other: &Running| other.serial == serial && other.operation.changes_endpoints();
+        // Which endpoint it is for is not known here.
+        let changes = |other: &Running| {
+            let one = matches!(other.operation, Operation::ClearHalt { .. });
+            other.serial == serial && !one && other.operation.changes(1, Direction::Out)
+        };
         assert!(
             !state.running.iter().any(changes),
             "a request to endpoints that change"

@@ -57,13 +57,19 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether the device's endpoints are others afterwards, or begin anew.
+    /// Whether an endpoint other than 0 is another one afterwards, or begins anew. A reset
+    /// counts, too: behind it may run what the device's guest has begun in an earlier
+    /// connection.
     #[must_use]
-    pub fn changes_endpoints(self) -> bool {
-        matches!(
-            self,
-            Self::SetConfiguration(_) | Self::SetInterface { .. } | Self::ClearHalt { .. }
-        )
+    pub fn changes(self, number: u8, direction: Direction) -> bool {
+        match self {
+            Self::Reset | Self::SetConfiguration(_) | Self::SetInterface { .. } => true,
+            Self::ClearHalt {
+                endpoint,
+                direction: way,
+            } => (endpoint, way) == (number, direction),
+            Self::Suspend { .. } | Self::Resume => false,
+        }
     }
 }
 

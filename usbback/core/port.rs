@@ -9,7 +9,7 @@
 //! Operations of the host's USB core run elsewhere and take time, one at a time
 //! for each device. Control requests to endpoint 0 that come meanwhile wait
 //! behind it in order; other endpoints wait for those operations only that change
-//! endpoints, for the USB core must not do that under a request that is just being
+//! them, which the USB core must not do under a request that is just being
 //! submitted. What does not go to
 //! the device waits for what has gone there, so that the guest gets the answers
 //! of endpoint 0 in the order of its requests, as from any controller.
@@ -20,7 +20,7 @@
 
 use crate::control::remote_wakeup;
 use crate::{Index, Meaning, Operation, SLOTS};
-use usbif::{Status, Submit};
+use usbif::{Direction, Status, Submit};
 
 /// The address that the guest has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ struct Waiting {
 impl Waiting {
     /// Whether what flies has to come back first. A reset takes it back.
     fn has_to_wait(&self, flying: bool) -> bool {
-        flying && !self.reset && !matches!(self.turn, Turn::Submit | Turn::Data)
+        flying && !self.reset && !matches!(self.turn, Turn::Submit | Turn::Data(..))
     }
 }
 
@@ -104,7 +104,7 @@ enum Turn {
     /// A control request to endpoint 0 goes to the device.
     Submit,
     /// So does one to another endpoint.
-    Data,
+    Data(u8, Direction),
     Answer(Status),
     Run(Operation),
 }
@@ -209,10 +209,10 @@ impl Guest {
                 if self.sleep != Sleep::Awake {
                     return Some(Verdict::Answer(slot, Status::Shutdown));
                 }
-                if !self.holds_data() {
+                if !self.holds(submit.endpoint, submit.direction) {
                     return Some(Verdict::Submit(slot));
                 }
-                self.wait(slot, false, Turn::Data);
+                self.wait(slot, false, Turn::Data(submit.endpoint, submit.direction));
                 return None;
             }
             None => return Some(Verdict::Answer(slot, Status::NoDevice)),
@@ -252,12 +252,16 @@ impl Guest {
         }
     }
 
-    /// Whether requests to other endpoints than 0 have to wait: endpoints are being
-    /// changed, or others have waited for that and are still here, which go first.
-    fn holds_data(&self) -> bool {
-        let is_data = |waiting: &Waiting| matches!(waiting.turn, Turn::Data);
-        self.running.is_some_and(Operation::changes_endpoints)
-            || self.queue.iter().map_while(Option::as_ref).any(is_data)
+    /// Whether requests to an endpoint other than 0 have to wait: it is being changed, or
+    /// others have waited for that and are still here, which go first.
+    fn holds(&self, endpoint: u8, direction: Direction) -> bool {
+        let is_before = |waiting: &Waiting| match waiting.turn {
+            Turn::Data(other, way) => (other, way) == (endpoint, direction),
+            _ => false,
+        };
+        self.running
+            .is_some_and(|running| running.changes(endpoint, direction))
+            || self.queue.iter().map_while(Option::as_ref).any(is_before)
     }
 
     fn suspend(&mut self, slot: Index, outstanding: bool) -> Verdict {
@@ -284,7 +288,7 @@ impl Guest {
             match waiting.turn {
                 Turn::Answer(status) => return Verdict::Answer(slot, status),
                 Turn::Submit if self.sleep == Sleep::Asleep => Operation::Resume,
-                Turn::Submit | Turn::Data => return Verdict::Submit(slot),
+                Turn::Submit | Turn::Data(..) => return Verdict::Submit(slot),
                 Turn::Run(operation) => return self.run(Some(slot), operation),
             }
         };

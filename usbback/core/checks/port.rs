@@ -100,7 +100,7 @@ mod pvusb_port {
     #[test]
     fn data_waits_while_endpoints_change() {
         const SET_INTERFACE: [u8; 8] = [1, 11, 1, 0, 0, 0, 0, 0];
-        const CLEAR_HALT: [u8; 8] = [2, 1, 0, 0, 0x81, 0, 0, 0];
+        const CLEAR_HALT: [u8; 8] = [2, 1, 0, 0, 0x01, 0, 0, 0];
         let bulk = submit(1, 1, Kind::Bulk);
         for setup in [SET_CONFIGURATION, SET_INTERFACE, CLEAR_HALT] {
             let mut port = Port::attach((), false);
@@ -110,6 +110,10 @@ mod pvusb_port {
             assert_eq!(port.request(slot(1), &bulk), Some(Verdict::Submit(slot(1))));
             assert!(matches!(port.next(false), Some(Verdict::Run(Some(_), _))));
             assert_eq!(port.request(slot(2), &bulk), None);
+            // One endpoint is no other.
+            let other = port.request(slot(6), &submit(1, 2, Kind::Bulk));
+            assert_eq!(other.is_some(), setup == CLEAR_HALT);
+            assert!(other.is_some() || port.withdraw(slot(6)));
             assert_eq!(port.request(slot(3), &control(1, GET_DESCRIPTOR)), None);
             assert_eq!(port.next(false), None);
             port.done(true);

@@ -122,7 +122,8 @@ impl World {
     }
 
     fn request(&mut self, slot: Index, submit: &Submit) {
-        let changing = |(_, operation): (_, Operation)| operation.changes_endpoints();
+        let changing =
+            |(_, operation): (_, Operation)| operation.changes(submit.endpoint, submit.direction);
         match self.port.request(slot, submit) {
             None => {
                 self.waiting.push_back(slot);
