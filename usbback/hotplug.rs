@@ -9,6 +9,7 @@ use kernel::sync::Arc;
 use usb::hub_notify;
 use usb::lock::LockedDevice;
 use usb::notify;
+use usbback_core::Origin;
 
 /// Listens.
 pub(crate) struct Hotplug(pub(crate) Arc<Backend>);
@@ -36,9 +37,11 @@ impl notify::Listener for Hotplug {
         let Some(place) = self.0.place(device.name().to_bytes()) else {
             return;
         };
-        if device.is_attached() {
-            // Its driver, not the device: another one is tried (`device_reprobe()`),
-            // for udev has loaded one for its kind.
+        // Not the device, its driver: another one is tried (`device_reprobe()`), for udev
+        // has loaded one for its kind. What the toolstack has bound is unbound by that.
+        let stand = self.0.standing(&place.busname);
+        let by_rule = stand.is_some_and(|stand| stand.standing == Ok(Origin::Sysfs));
+        if device.is_attached() && by_rule {
             place.look();
         } else {
             place.unplugged();
