@@ -226,9 +226,9 @@ impl Connection {
         writeln!(text, "submit {submitted} complete {completed} error {errors} unlink {unlinked} ring_full {ring_full}")
     }
 
-    /// Takes the connection down. Returns its pages if the backend has not let go of them.
-    /// Sleeps.
-    pub(crate) fn close(&mut self, ending: Ending) -> Option<Memory> {
+    /// Takes the connection down. Returns its pages if the backend has not let go of them:
+    /// mostly of the rings, until it has seen that we have. Sleeps.
+    pub(crate) fn close(&mut self, ending: Ending) -> Option<Kept> {
         match ending {
             Ending::Orderly => self.controller.leave(),
             Ending::AtOnce => self.controller.shut_down(),
@@ -243,8 +243,34 @@ impl Connection {
         // Without the lock, which the event channel's handler and the timer's may want.
         // And last: what ran until now may have had a handle, and the last one that goes
         // frees the host controller, which sleeps.
-        let Link { mut memory, .. } = link?;
-        (!memory.end()).then_some(memory)
+        let Link {
+            urb_ring,
+            conn_ring,
+            memory,
+            ..
+        } = link?;
+        let mut kept = Kept {
+            rings: [urb_ring.into_page(), conn_ring.into_page()].map(Some),
+            memory,
+        };
+        (!kept.end()).then_some(kept)
+    }
+}
+
+/// Pages of a connection that is no more.
+pub(crate) struct Kept {
+    rings: [Option<RingPage>; 2],
+    memory: Memory,
+}
+
+impl Kept {
+    /// Ends the backend's access to those that it does not have mapped. True: that is all.
+    pub(crate) fn end(&mut self) -> bool {
+        for ring in &mut self.rings {
+            *ring = ring.take().and_then(|page| page.end().err());
+        }
+        let memory = self.memory.end();
+        memory && self.rings.iter().all(Option::is_none)
     }
 }
 

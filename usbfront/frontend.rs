@@ -13,8 +13,7 @@
 
 use crate::{
     broken::Broken,
-    connection::{Connection, Ending},
-    memory::Memory,
+    connection::{Connection, Ending, Kept},
 };
 use kernel::{
     device::Core,
@@ -37,8 +36,8 @@ use xen::{
     xenbus::{self, Device, Side, State, Text, Then},
 };
 
-/// How long a new backend may take after this domain has been restored. The toolstack
-/// makes it before it lets the domain run.
+/// How long a new backend may take after this domain has been restored (the toolstack
+/// makes it before it lets the domain run), or one that starts anew to let go of our pages.
 const PATIENCE: Delta = Delta::from_secs(5);
 
 /// A bound device.
@@ -63,7 +62,7 @@ struct Inner {
     lifecycle: Lifecycle,
     connection: Option<Connection>,
     /// Pages of the last connection that its backend has kept.
-    kept: Option<Memory>,
+    kept: Option<Kept>,
 }
 
 impl_has_work! {
@@ -222,7 +221,7 @@ impl Frontend {
         self.disconnect(inner, Ending::AtOnce);
         // With new ones each time it connects, a backend would have all that this domain
         // can grant.
-        if inner.kept.as_mut().is_some_and(|memory| !memory.end()) {
+        if !inner.kept.as_mut().is_none_or(|kept| wait(|| kept.end())) {
             inner.lifecycle = Lifecycle::Halted;
             let why = "the backend keeps pages of its last connection mapped";
             return self.give_up(EBUSY, kernel::prelude::fmt!("{why}"));
@@ -264,7 +263,9 @@ impl Frontend {
     }
 
     /// Ends all, for unbinding. `works`: the backend does, as far as it says.
-    fn remove(&self, works: bool) {
+    fn remove(self: &Arc<Self>, works: bool) {
+        // While the system sleeps, the queue stands still; and all ends here anyway.
+        self.queue.cancel::<Self, 0>(self);
         self.queue.close();
         let ending = if works {
             Ending::Orderly

@@ -72,7 +72,8 @@ struct SlotMemory {
 /// All slots' pages.
 pub(crate) struct Memory {
     slots: KVec<SlotMemory>,
-    lists: Bounce,
+    // Always there until the end.
+    lists: Option<Bounce>,
     pool: GrantPool,
     backend: DomId,
 }
@@ -98,7 +99,7 @@ impl Memory {
         }
         Ok(Self {
             slots,
-            lists: Bounce::new(backend, Access::ReadOnly)?,
+            lists: Some(Bounce::new(backend, Access::ReadOnly)?),
             pool: GrantPool::new(IN_PLACE)?,
             backend,
         })
@@ -122,11 +123,12 @@ impl Memory {
         }
         let at = slot.index().saturating_mul(Indirect::LIST);
         // Within the page, see above; the length follows from the segments.
-        let list = self.lists.segment(at as u16, 0);
+        let lists = self.lists.as_ref().ok_or(EINVAL)?;
+        let list = lists.segment(at as u16, 0);
         let indirect = Indirect::new(submit, list);
         let mut bytes = [0; Indirect::LIST];
         indirect.write_list(&mut bytes);
-        copy_in(self.lists.page(), at, &bytes)?;
+        copy_in(lists.page(), at, &bytes)?;
         Ok(Request::Indirect(indirect))
     }
 
@@ -225,7 +227,8 @@ impl Memory {
     pub(crate) fn abandon(&mut self) {
         for memory in &mut self.slots {
             for place in &mut memory.in_place {
-                *place = place.take().and_then(|grant| self.pool.end(grant).err());
+                // Not into the pool, of which the kernel would write a line for each.
+                *place = place.take().and_then(|grant| grant.end().err());
             }
         }
     }
@@ -234,18 +237,19 @@ impl Memory {
     /// it lets go of is ended then. Dropping the memory leaves that to the kernel.
     pub(crate) fn end(&mut self) -> bool {
         self.abandon();
+        self.lists = self.lists.take().and_then(|lists| lists.end().err());
+        let mut all = self.lists.is_none();
         for memory in &mut self.slots {
-            if memory.in_place.iter().any(Option::is_some) {
-                return false;
-            }
+            all &= memory.in_place.iter().all(Option::is_none);
             while let Some(bounce) = memory.bounce.pop() {
                 if let Err(bounce) = bounce.end() {
                     // There is room, where it was.
                     let _ = memory.bounce.push_within_capacity(bounce);
-                    return false;
+                    all = false;
+                    break;
                 }
             }
         }
-        true
+        all
     }
 }

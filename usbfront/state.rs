@@ -280,7 +280,7 @@ impl State {
     /// requests after 5 s.
     fn watch(&mut self) {
         let owed = self.scheduler.owed() > 0;
-        if owed == self.watched {
+        if owed == self.watched || (self.watched && self.leaving.is_some()) {
             return;
         }
         if let Some(link) = &self.link {
@@ -402,7 +402,8 @@ pub(crate) fn look(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
         *all = all.saturating_add(1);
         looks = looks.max(*all);
     }
-    let overdue = looks.saturating_mul(LOOK) >= PATIENCE;
+    let owed = locked.scheduler.owed() > 0;
+    let overdue = owed && looks.saturating_mul(LOOK) >= PATIENCE;
     match &locked.link {
         Some(link) if link.channel.is_unbound() => Err(Broken::Vanished),
         Some(_) if overdue => Err(Broken::Silent),

@@ -40,6 +40,11 @@ impl<P: SharedPage, const ENTRY: usize> FrontRing<P, ENTRY> {
         &self.page
     }
 
+    /// Gives the page back.
+    pub fn into_page(self) -> P {
+        self.page
+    }
+
     /// Requests that can be pushed now.
     #[must_use]
     pub fn free(&self) -> u32 {

@@ -14,7 +14,7 @@ use kernel::{
         rcu,
         Arc, //
     },
-    workqueue::{HasWork, Queue, RawWorkItem, WorkItem},
+    workqueue::{HasWork, Queue, RawWorkItem, Work, WorkItem},
 };
 use xen_sys::bindings;
 
@@ -106,6 +106,26 @@ impl WorkQueue {
         queue.enqueue::<Arc<T>, ID>(item.clone()).is_ok()
     }
 
+    /// Accepts no more items. This one is not run any more if it waits, and has run if it
+    /// does. Not from the item.
+    pub fn cancel<T, const ID: u64>(&self, item: &Arc<T>)
+    where
+        T: WorkItem<ID, Pointer = Arc<T>> + HasWork<T, ID> + Send + Sync + 'static,
+    {
+        self.shut();
+        let place = Arc::as_ptr(item);
+        // SAFETY: The item is valid, and so is the work in it, which was made with it.
+        let cancelled = unsafe {
+            let work = T::raw_get_work(place.cast_mut());
+            bindings::cancel_work_sync(Work::raw_get(work))
+        };
+        if cancelled {
+            // SAFETY: The count that the queue has taken when it was enqueued, and which
+            // running it would have dropped (`WorkItemPointer for Arc`).
+            drop(unsafe { Arc::from_raw(place) });
+        }
+    }
+
     /// Waits until what is enqueued now has run. Not from one of its items.
     pub fn flush(&self) {
         // SAFETY: The queue is valid as long as `self`.
@@ -115,11 +135,15 @@ impl WorkQueue {
     /// Accepts no more items, then waits until all have run. Not from one of
     /// its items. Can be called again.
     pub fn close(&self) {
+        self.shut();
+        self.flush();
+    }
+
+    fn shut(&self) {
         self.open.store(false, Release);
         // Whoever saw it open has enqueued when this returns; and items cannot
         // enqueue others any more.
         rcu::synchronize_rcu();
-        self.flush();
     }
 
     pub(crate) fn as_raw(&self) -> *mut bindings::workqueue_struct {

@@ -53,6 +53,27 @@ impl RingPage {
         })
     }
 
+    /// Ends the other domain's access, now.
+    ///
+    /// # Errors
+    ///
+    /// It has the page mapped, which is given back.
+    pub fn end(self) -> core::result::Result<(), Self> {
+        let Self {
+            grant,
+            shared,
+            _page,
+        } = self;
+        match grant.end() {
+            Ok(_) => Ok(()),
+            Err(grant) => Err(Self {
+                grant,
+                shared,
+                _page,
+            }),
+        }
+    }
+
     /// The grant's number, for `urb-ring-ref` and the like.
     #[must_use]
     pub fn reference(&self) -> u32 {
