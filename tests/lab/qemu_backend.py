@@ -45,6 +45,8 @@ class QemuBackend(Vusb):
     def give(self, device: Pluggable, port: int = 1) -> None:
         """Gives a device that dom0 has to the guest."""
         device.wait_present()
+        # QEMU hears from udev of devices: before that it may take one for the last one there, without a speed.
+        self.dom0.run("udevadm settle")
         self.dom0.run(f"xenstore-write {self.backend}/port/{port} {device.busname}")
 
     def take(self, port: int = 1) -> None:
