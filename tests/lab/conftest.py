@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config, items):
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
     leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
     if KERNEL.watches and not config.getoption("--long"):
-        leave_out(config, items, [item for item in items if item.get_closest_marker("measures")])
+        leave_out(config, items, [item for item in items if item.get_closest_marker("stock_kernel")])
         leave_out(config, items, further_rows(items))
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     if not config.getoption("--pending"):
@@ -80,7 +80,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
-    config.addinivalue_line("markers", "measures: tells how fast or thrifty something is, which nobody asks of the debug kernel")
+    config.addinivalue_line("markers", "stock_kernel(reason): not for the debug kernel")
     config.addinivalue_line("markers", "each_row: on the debug kernel, too, all its rows run and not the first alone")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "spoils(what): runs last, for it leaves a lab without this; the test looks at the guests' logs itself")

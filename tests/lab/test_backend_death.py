@@ -109,6 +109,7 @@ def survive(guest, servers, how, moment):
     return account
 
 
+@pytest.mark.stock_kernel("URBs are counted by function probes, which the debug kernel has not")
 @pytest.mark.stock_cannot("death of the backend's domain", "it does nothing when the backend's state is gone, and no URB comes back")
 @pytest.mark.expect_log("Kernel panic - not syncing: sysrq triggered crash")
 def test_at_random_moments(guest, servers, counts, seed, record_property):

@@ -21,7 +21,7 @@ def check(domain, device, camera, pixels, rate, count):
     assert moved["deepest"] > 1
 
 
-@pytest.mark.measures
+@pytest.mark.stock_kernel("it measures")
 @pytest.mark.parametrize("speed,pixels,rate", MODES[:2])
 def test_dom0(dom0, counts, speed, pixels, rate):
     with Camera(dom0, speed=speed, **BUS) as camera:

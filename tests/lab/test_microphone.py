@@ -18,7 +18,7 @@ def check(domain, device, microphone, rate, count):
     assert moved["missed"] == moved["late"] == 0, moved
 
 
-@pytest.mark.measures
+@pytest.mark.stock_kernel("it measures")
 @modes
 def test_dom0(dom0, counts, speed, rate):
     with Microphone(dom0, speed=speed, rate=rate, **BUS) as microphone:

@@ -13,7 +13,7 @@ from lab.gadget import Stick
 from lab.simulated import Echo
 from lab.tracing import Watch
 
-pytestmark = pytest.mark.measures
+pytestmark = pytest.mark.stock_kernel("it measures")
 
 MIB = 16
 URBS = 500

@@ -36,7 +36,7 @@ def pinned(dom0, guest):
     dom0.run(f"xl vcpu-pin Domain-0 all all; xl vcpu-pin {guest.name} all all")
 
 
-@pytest.mark.measures
+@pytest.mark.stock_kernel("it measures")
 def test_sequential_read(guest, vusb, usbback, pinned, record_property):
     dom0 = usbback.dom0
     with Stick(dom0, mib=MIB) as stick:
