@@ -9,6 +9,7 @@ one, so that one fault fails one test. A failed test is not tidied up after.
 import os
 import subprocess
 import sys
+import time
 from random import randrange
 
 import pytest
@@ -131,6 +132,8 @@ class Keeper:
         self._config = config
         self._lab: Lab | None = None
         self._generation = 0
+        # When kmemleak has looked last, or begun.
+        self.scanned = 0.0
 
     def lab(self) -> Lab:
         if self._lab is None:
@@ -143,6 +146,7 @@ class Keeper:
             self._lab = lab.start(options)
             if KERNEL.watches:
                 kmemleak.forget(lab.dom0)
+                self.scanned = time.monotonic()
         return self._lab
 
     def _module(self, option):
@@ -176,13 +180,21 @@ def keeper(pytestconfig):
     keeper.discard()
 
 
+# A look takes half a minute.
+SCAN_EVERY_S = 300
+
+
 @pytest.fixture(scope="module", autouse=True)
-def no_leaks(keeper):
-    """On the debug kernel: after each file of tests, nothing is lost in dom0 and the guests that live."""
+def no_leaks(keeper, request):
+    """On the debug kernel: now and then, after a file of tests, nothing is lost in dom0 and the guests that live."""
     yield
     lab = keeper.current
     if lab is None or not KERNEL.watches:
         return
+    is_last = request.session.items[-1].path == request.path
+    if not is_last and time.monotonic() - keeper.scanned < SCAN_EVERY_S:
+        return
+    keeper.scanned = time.monotonic()
     domains = [lab.dom0, *(lab.guest(slot) for slot in lab.dom0.linked_guests())]
     found = [text for domain in domains for text in kmemleak.leaks(domain) + kmemleak.asleep(domain)]
     if found:

@@ -21,7 +21,7 @@ TROUBLE = re.compile(
     | INFO:\spossible\s(circular|recursive|irq) | INFO:\sinconsistent\slock | DEBUG_LOCKS_WARN_ON
     | turning\soff\sthe\slocking\scorrectness
     | INFO:\ssuspicious\sRCU | \bbad\sunlock\sbalance | INFO:\strying\sto\sregister\snon-static\skey
-    | \bKASAN: | \bKCSAN: | \bKFENCE: | \bUBSAN: | \bODEBUG: | \bkmemleak:\s\d+\snew | \bkmemleak:.*(disabled|pool\sempty)
+    | \bKASAN: | \bKCSAN: | \bKFENCE: | \bUBSAN: | \bODEBUG: | \bkmemleak:.*(disabled|pool\sempty)
     | refcount_t: | list_(add|del)\scorruption | \bBad\s(page\sstate|page\smap|rss-counter)
     | scheduling\swhile\satomic | sleeping\sfunction\scalled
     | slab-\S+-out-of-bounds | \bRedzone | \bPoison\soverwritten

@@ -11,6 +11,8 @@ OBJECT = "unreferenced object"
 KNOWN = (
     # f_sourcesink.c: each bind copies the descriptors, and the copies of the last one are freed with the function.
     re.compile(r"\bsourcesink_bind\+"),
+    # f_hid.c: each bind allocates the request of endpoint 0 anew.
+    re.compile(r"\bhidg_bind\+"),
     # xenbus_dev_probe(): the path of the other half, "/local/domain/…", of a device whose probe has failed.
     re.compile(r'comm "xenbus".*\n.*\n +2f 6c 6f 63 61 6c 2f 64 6f 6d 61 69 6e 2f '),
 )
