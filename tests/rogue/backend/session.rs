@@ -66,6 +66,12 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The next transfer, of a frontend that has no reason to give us up.
+    pub(crate) fn honest_transfer(&mut self) -> Result<Submit> {
+        self.transfer()?
+            .ok_or_else(|| "the frontend gives an honest backend up".into())
+    }
+
     /// A transfer that is there already.
     pub(crate) fn ready(&mut self) -> Result<Option<Submit>> {
         match self.link.take(Duration::ZERO)? {
@@ -102,9 +108,7 @@ impl<'a> Session<'a> {
     /// up.
     pub(crate) fn serve(&mut self, count: u32) -> Result<()> {
         for _ in 0..count {
-            let submit = self
-                .transfer()?
-                .ok_or("the frontend gives an honest backend up")?;
+            let submit = self.honest_transfer()?;
             let response = self.device.transfer(&submit)?;
             self.answer(&response)?;
         }

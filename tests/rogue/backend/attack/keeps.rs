@@ -13,9 +13,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
         session.check()?;
         let mut held = Vec::new();
         while held.is_empty() {
-            let submit = session
-                .transfer()?
-                .ok_or("the frontend gives an honest backend up")?;
+            let submit = session.honest_transfer()?;
             let response = session.device.transfer(&submit)?;
             for segment in submit.data.as_slice() {
                 held.extend(session.link.foreign.page(segment.gref));

@@ -9,9 +9,7 @@ use usbif::{Response, Status};
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     for _ in 0..arena.count {
         let mut session = arena.somewhere()?;
-        let submit = session
-            .transfer()?
-            .ok_or("the frontend gives an honest backend up")?;
+        let submit = session.honest_transfer()?;
         let honest = session.device.transfer(&submit)?;
         let why = match arena.random.u8(..8) {
             0 => {
