@@ -23,9 +23,9 @@ from lab.machine import Options
 from lab.parts import PART_OF, PARTS
 from lab.usbback import Usbback
 
-# Debian's kernel has been built without KUnit and fault injection so far, ours without the bzImage that QEMU boots.
+# Debian's kernel has been built without KUnit and fault injection so far.
 collect_ignore = [] if KERNEL.kunit else ["test_kunit.py"]
-collect_ignore += ["test_hvm.py"] if KERNEL.watches else ["test_faults.py"]
+collect_ignore += [] if KERNEL.watches else ["test_faults.py"]
 
 PENDING = pytest.StashKey()
 FAILED = pytest.StashKey[bool]()
@@ -53,9 +53,10 @@ def pytest_collection_modifyitems(config, items):
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
     leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
-    if KERNEL.watches and not config.getoption("--long"):
+    if KERNEL.watches:
         leave_out(config, items, [item for item in items if item.get_closest_marker("stock_kernel")])
-        leave_out(config, items, further_rows(items))
+        if not config.getoption("--long"):
+            leave_out(config, items, further_rows(items))
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]

@@ -24,6 +24,7 @@ def guest(lab, usbback):
     guest.destroy()
 
 
+@pytest.mark.stock_kernel("the debug kernel has no bzImage, which QEMU boots")
 @pytest.mark.covers("mass storage (BOT)", "bulk control", domain="HVM guest")
 @pytest.mark.covers("usbtest", "bulk control", domain="HVM guest")
 def test_smoke(guest, usbback):
