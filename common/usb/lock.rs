@@ -370,3 +370,14 @@ pub(crate) fn pipe(device: &Device, number: u8, direction: Direction, kind: Tran
     };
     (kind << 30) | (u32::from(number & 15) << 15) | (u32::from(device.number()) << 8) | direction
 }
+
+/// The endpoint that such a pipe leads to: its number and direction.
+pub(crate) fn endpoint_of(pipe: u32) -> (u8, Direction) {
+    let direction = if pipe & bindings::USB_DIR_IN != 0 {
+        Direction::In
+    } else {
+        Direction::Out
+    };
+    // Four bits.
+    ((pipe.wrapping_shr(15) & 15) as u8, direction)
+}

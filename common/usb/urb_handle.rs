@@ -6,6 +6,7 @@
 
 use crate::{
     endpoint::Direction,
+    lock::endpoint_of,
     urb::{
         Completion,
         Core,
@@ -71,14 +72,7 @@ impl<C: Completion> UrbHandle<C> {
     /// The endpoint that it was sent to last, by its pipe.
     fn last_endpoint(&self, _: &Gate) -> (u8, Direction) {
         // SAFETY: a valid URB, which nobody fills while the gate is ours.
-        let pipe = unsafe { (*self.core.raw.as_ptr()).pipe };
-        let direction = if pipe & bindings::USB_DIR_IN != 0 {
-            Direction::In
-        } else {
-            Direction::Out
-        };
-        // Four bits.
-        ((pipe.wrapping_shr(15) & 15) as u8, direction)
+        endpoint_of(unsafe { (*self.core.raw.as_ptr()).pipe })
     }
 
     /// As [`Self::kill_for`], whatever the target.
