@@ -98,7 +98,7 @@ fn wait(mut condition: impl FnMut() -> bool) -> bool {
 impl Frontend {
     fn new(dev: &Device<Core<'_>>) -> Result<Arc<Self>> {
         let path = dev.otherend()?;
-        let queue = WorkQueue::new(c"xen-hcd-xenbus", Class::Orderly)?;
+        let queue = WorkQueue::new(c"xen-hcd-xenbus", Class::OrderedFreezable)?;
         Arc::pin_init(
             pin_init!(Self {
                 dev: dev.into(),
@@ -264,9 +264,8 @@ impl Frontend {
 
     /// Ends all, for unbinding. `works`: the backend does, as far as it says.
     fn remove(self: &Arc<Self>, works: bool) {
-        // While the system sleeps, the queue stands still; and all ends here anyway.
+        // Not waited for: the queue stands still while the system sleeps, and all ends here.
         self.queue.cancel::<Self, 0>(self);
-        self.queue.close();
         let ending = if works {
             Ending::Orderly
         } else {

@@ -34,7 +34,7 @@ pub enum Class {
     /// One item at a time in the order of enqueuing; items may take long.
     Ordered,
     /// The same, but it stands still while the system sleeps, as what removes devices must.
-    Orderly,
+    OrderedFreezable,
     /// Different items at the same time, each never twice at once; items may
     /// take long. The kernel picks the number of workers. It stands still while the
     /// system sleeps.
@@ -72,7 +72,7 @@ impl WorkQueue {
             Class::Soft => (LOCAL | SOON, 0),
             Class::Data => (LOCAL | FREEZABLE | bindings::wq_flags_WQ_MEM_RECLAIM, 1),
             Class::Ordered => (ORDERED, 1),
-            Class::Orderly => (ORDERED | FREEZABLE, 1),
+            Class::OrderedFreezable => (ORDERED | FREEZABLE, 1),
             Class::Concurrent => (FREEZABLE | bindings::wq_flags_WQ_UNBOUND, 0),
         };
         // SAFETY: The format takes one string, which is valid.

@@ -31,7 +31,8 @@ const FOR_FIRST: u8 = 6;
 const FOR_OTHERS: u8 = 8;
 /// Requests of an isochronous endpoint that are almost always let out.
 const STREAM: u8 = 2;
-/// Most requests in flight of one bulk or interrupt endpoint.
+/// Most requests in flight of one bulk or interrupt endpoint; a stream's beyond that wait
+/// for as much room as others' further ones.
 const DEPTH: u8 = 4;
 
 /// How many entries must stay free when a request of that shape goes out, of an
