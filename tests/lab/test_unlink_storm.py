@@ -69,8 +69,9 @@ def test_each_comes_back_once(guest, vusb, echoes, counts, record_property):
     assert 0 < back["unlinked"] <= total["cancelled"]
     assert (back["bytes_in"], back["bytes_out"]) == (total["bytes_in"], total["bytes_out"])
 
-    at_devices = [echo.counters(endpoint) for echo in echoes for endpoint in Echo.ENDPOINTS]
-    assert all(count["unlinked"] > 0 for count in at_devices) or counts.storm_pairs < 1000, at_devices
+    # How often at which endpoint is chance.
+    at_devices = [[echo.counters(endpoint)["unlinked"] for endpoint in Echo.ENDPOINTS] for echo in echoes]
+    assert all(map(sum, at_devices)), at_devices
     record_property("pairs", counts.storm_pairs)
     record_property("cancelled", int(total["cancelled"]))
     record_property("late", int(total["late"]))
