@@ -16,6 +16,7 @@ import pytest
 
 from lab import frontend as frontends
 from lab import kmemleak, paths
+from lab.channel import EmulatorFault
 from lab.counts import LONG, SHORT, WATCHED
 from lab.kernel import KERNEL
 from lab.lab import Lab
@@ -29,6 +30,7 @@ collect_ignore += [] if KERNEL.watches else ["test_faults.py"]
 
 PENDING = pytest.StashKey()
 FAILED = pytest.StashKey[bool]()
+KEEPER = pytest.StashKey["Keeper"]()
 
 
 def pytest_addoption(parser):
@@ -58,6 +60,8 @@ def pytest_collection_modifyitems(config, items):
         if not config.getoption("--long"):
             leave_out(config, items, further_rows(items))
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
+    for item in items:
+        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=EmulatorFault.__name__))
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
         leave_out(config, items, config.stash[PENDING])
@@ -177,6 +181,7 @@ def images():
 @pytest.fixture(scope="session")
 def keeper(pytestconfig):
     keeper = Keeper(pytestconfig)
+    pytestconfig.stash[KEEPER] = keeper
     yield keeper
     keeper.discard()
 
@@ -222,6 +227,22 @@ def seed(pytestconfig, record_property):
     print(f"--seed {seed}", flush=True)
     record_property("seed", seed)
     return seed
+
+
+def blame_emulator(item):
+    """Tells a guest that the emulated processor has ended from one that a test has: it is tried once more."""
+    item.stash[FAILED] = False
+    try:
+        return (yield)
+    except (Exception, pytest.fail.Exception) as error:
+        keeper = item.config.stash.get(KEEPER, None)
+        if keeper and keeper.current and keeper.current.lost_a_guest:
+            raise EmulatorFault(f"a guest ended in a triple fault; see {keeper.current.directory}") from error
+        raise
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(blame_emulator)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(blame_emulator)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,6 @@ The console is left to the kernel's messages. A command channel of its own is
 what keeps a warning in mid-command from spoiling the command's output.
 """
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -94,19 +93,9 @@ on_crash = "destroy"
 
     def start(self, **options) -> "Guest":
         """Creates the guest and waits until it takes commands."""
-        wanted = GuestOptions(**options)
-        path = self.configure(wanted)
-        # The emulated processor's nested paging makes one boot of PVH in some fifty end in a
-        # triple fault, at no place in particular.
-        tries = 2 if wanted.type == "pvh" else 1
-        for left in reversed(range(tries)):
-            self.dom0.run(f"xl create -q {path}", BOOT)
-            try:
-                return self.wait_up()
-            except LabError:
-                if self.alive or not left:
-                    raise
-                print(f"{self.name} died while booting; once more", file=sys.stderr, flush=True)
+        path = self.configure(GuestOptions(**options))
+        self.dom0.run(f"xl create -q {path}", BOOT)
+        return self.wait_up()
 
     def wait_up(self, timeout: float = BOOT) -> "Guest":
         deadline = time.monotonic() + timeout * PATIENCE
