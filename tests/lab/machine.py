@@ -112,7 +112,7 @@ class Machine:
             "-machine", "pc,i8042=off", "-nodefaults", "-no-reboot", "-display", "none",
             "-kernel", str(images / "xen.elf"),
             "-append", f"dom0_mem={KERNEL.dom0}M,max:{KERNEL.dom0}M dom0_max_vcpus=2 com1=115200,8n1 console=com1"
-                       " loglvl=warning guest_loglvl=all",
+                       " loglvl=warning guest_loglvl=all spec-ctrl=no",
             "-initrd", f"{images / 'vmlinux'} {kernel_args},{initrd}",
             "-drive", f"file={images / 'dom0.ext4'},if=virtio,format=raw,snapshot=on,cache=unsafe",
             "-chardev", f"file,id=console,path={at / 'dom0.log'}", "-serial", "chardev:console",
