@@ -36,10 +36,6 @@ class CommandTimeout(LabError):
     """A command was not done within its limit."""
 
 
-class EmulatorFault(LabError):
-    """The emulated processor has ended a guest, not what ran on it."""
-
-
 @dataclass(frozen=True)
 class Result:
     """What a command left behind."""

@@ -16,8 +16,8 @@ import pytest
 
 from lab import frontend as frontends
 from lab import kmemleak, paths
-from lab.channel import EmulatorFault
 from lab.counts import LONG, SHORT, WATCHED
+from lab.emulator_fault import KEEPER, blame_emulator, once_more
 from lab.kernel import KERNEL
 from lab.lab import Lab
 from lab.machine import Options
@@ -30,7 +30,6 @@ collect_ignore += [] if KERNEL.watches else ["test_faults.py"]
 
 PENDING = pytest.StashKey()
 FAILED = pytest.StashKey[bool]()
-KEEPER = pytest.StashKey["Keeper"]()
 
 
 def pytest_addoption(parser):
@@ -61,7 +60,7 @@ def pytest_collection_modifyitems(config, items):
             leave_out(config, items, further_rows(items))
     items.sort(key=lambda item: item.get_closest_marker("spoils") is not None)
     for item in items:
-        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=EmulatorFault.__name__))
+        item.add_marker(once_more)
     if not config.getoption("--pending"):
         config.stash[PENDING] = [item for item in items if item.get_closest_marker("pending")]
         leave_out(config, items, config.stash[PENDING])
@@ -229,27 +228,17 @@ def seed(pytestconfig, record_property):
     return seed
 
 
-def blame_emulator(item):
-    """Tells a guest that the emulated processor has ended from one that a test has: it is tried once more."""
-    item.stash[FAILED] = False
-    try:
-        return (yield)
-    except (Exception, pytest.fail.Exception) as error:
-        keeper = item.config.stash.get(KEEPER, None)
-        if keeper and keeper.current and keeper.current.lost_a_guest:
-            raise EmulatorFault(f"a guest ended in a triple fault; see {keeper.current.directory}") from error
-        raise
-
-
-pytest_runtest_setup = pytest.hookimpl(wrapper=True)(blame_emulator)
-pytest_runtest_call = pytest.hookimpl(wrapper=True)(blame_emulator)
+pytest_runtest_setup = blame_emulator
+pytest_runtest_call = blame_emulator
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Lets fixtures know whether their test has failed."""
     report = yield
-    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    # What has failed may be tried once more.
+    before = item.stash.get(FAILED, False) and call.when != "setup"
+    item.stash[FAILED] = before or report.failed
     return report
 
 

@@ -107,17 +107,6 @@ class Lab:
             for finding in kernel_log.scan(reader.path.name, reader.new(), expected)
         ]
 
-    @property
-    def lost_a_guest(self) -> bool:
-        """Whether a guest has ended in a triple fault in which no kernel has a part.
-
-        The emulated processor's nested paging does that to PVH and HVM guests, one in some
-        tens, at no place in particular. A kernel that goes wrong itself says so first.
-        """
-        texts = {path: path.read_text(errors="replace") for path in self.machine.logs}
-        silent = not any(kernel_log.scan(path.name, text) for path, text in texts.items())
-        return silent and "Triple fault" in texts[self.machine.logs[0]]
-
     def stop(self) -> None:
         self.channel.close()
         self.machine.stop()
