@@ -65,10 +65,12 @@ impl Settings {
         })
     }
 
-    fn hub(&self) -> Result<RootHub> {
+    fn hub(&self) -> Result<KBox<RootHub>> {
         let ports = u8::try_from(self.ports).map_err(|_| EINVAL)?;
         let hub = RootHub::new(ports, self.version).ok_or(EINVAL)?;
-        Ok(hub.carrying_suspend(self.suspend))
+        let mut hub = KBox::new(hub, GFP_KERNEL)?;
+        hub.carry_suspend(self.suspend);
+        Ok(hub)
     }
 }
 
@@ -89,6 +91,7 @@ impl Connection {
     ///
     /// `EINVAL` or `ENOENT` the backend's nodes make no sense, `ENOMEM`,
     /// `ENOSPC` no more grants.
+    #[inline(never)] // For the sake of the stack.
     pub(crate) fn open(frontend: &Arc<Frontend>, backend: &CStr) -> Result<Option<Self>> {
         let dev = frontend.device();
         let settings = Settings::read(dev, backend)?;

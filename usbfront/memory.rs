@@ -9,7 +9,9 @@
 use kernel::{page::PAGE_SIZE, prelude::*};
 use usb::hcd_urb::Urb;
 use usbfront_core::{Plan, Slot, SLOTS};
-use usbif::{Direction, Indirect, Request, Segment, Segments, Submit, MAX_INDIRECT, MAX_SEGMENTS};
+use usbif::{
+    Direction, Indirect, Segment, Segments, Submit, MAX_INDIRECT, MAX_SEGMENTS, URB_ENTRY,
+};
 use xen::{
     grant::{Access, Grant, GrantPool},
     pages::{copy_in, GrantPage},
@@ -111,29 +113,32 @@ impl Memory {
         slot.map_or(&[], |memory| &memory.bounce)
     }
 
-    /// The message for a transfer: one that has more segments than an entry holds
+    /// The entry for a transfer: one that has more segments than an entry holds
     /// gets its list written.
     ///
     /// # Errors
     ///
     /// None that happens.
-    pub(crate) fn request(&self, slot: Slot, submit: Submit) -> Result<Request> {
+    pub(crate) fn entry(&self, slot: Slot, submit: &Submit) -> Result<[u8; URB_ENTRY]> {
         if submit.data.len() <= MAX_SEGMENTS {
-            return Ok(Request::Submit(submit));
+            return Ok(submit.entry());
         }
         let at = slot.index().saturating_mul(Indirect::LIST);
         // Within the page, see above; the length follows from the segments.
         let lists = self.lists.as_ref().ok_or(EINVAL)?;
-        let list = lists.segment(at as u16, 0);
-        let indirect = Indirect::new(submit, list);
         let mut bytes = [0; Indirect::LIST];
-        indirect.write_list(&mut bytes);
+        submit.write_list(&mut bytes);
         copy_in(lists.page(), at, &bytes)?;
-        Ok(Request::Indirect(indirect))
+        Ok(submit.entry_with_list(lists.segment(at as u16, 0)))
     }
 
-    /// Makes the parts of a request accessible to the backend: grants pages,
-    /// copies OUT data.
+    /// Where the parts of the slot's request are planned, for [`Self::lay_out`].
+    pub(crate) fn plan(&mut self, slot: Slot) -> Option<&mut Plan> {
+        Some(&mut self.slots.get_mut(slot.index())?.plan)
+    }
+
+    /// Makes the planned parts of a request accessible to the backend: grants pages,
+    /// copies OUT data. They are added to `segments`.
     ///
     /// # Errors
     ///
@@ -141,20 +146,18 @@ impl Memory {
     pub(crate) fn lay_out(
         &mut self,
         slot: Slot,
-        plan: &Plan,
         urb: &Urb,
         direction: Direction,
-    ) -> Result<Segments> {
+        segments: &mut Segments,
+    ) -> Result {
         let memory = self.slots.get_mut(slot.index()).ok_or(EINVAL)?;
-        memory.plan = *plan;
         let access = match direction {
             Direction::Out => Access::ReadOnly,
             Direction::In => Access::ReadWrite,
         };
-        let mut segments = Segments::EMPTY;
         let mut buffer = urb.stretches(0);
         let places = memory.in_place.iter_mut().zip(&memory.bounce);
-        for (part, (place, bounce)) in plan.parts().iter().zip(places) {
+        for (part, (place, bounce)) in memory.plan.parts().iter().zip(places) {
             buffer.seek(part.at);
             let page = if part.in_place {
                 buffer.hold_page()
@@ -182,7 +185,7 @@ impl Memory {
                 })
                 .map_err(|_| EINVAL)?;
         }
-        Ok(segments)
+        Ok(())
     }
 
     /// The backend has answered: copies `actual` bytes of IN data, and ends the
@@ -218,7 +221,7 @@ impl Memory {
                 let _ = buffer.copy_from_page(length, &bounce.page, from);
             }
         }
-        memory.plan = Plan::default();
+        memory.plan.clear();
         result
     }
 

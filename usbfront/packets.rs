@@ -10,14 +10,8 @@ use usbfront_core::{outcome, spans, Places, Run, Slot, DATA_PAGES};
 use usbif::{IsoDescriptor, Segments};
 use xen::pages::{copy_in, copy_out};
 
-/// Data and descriptors of a request.
-pub(crate) struct Laid {
-    pub(crate) data: Segments,
-    pub(crate) descriptors: Segments,
-}
-
 /// Puts the packets of a run, which begins with number `first`, into the slot's
-/// pages.
+/// pages: their data, and descriptors.
 ///
 /// # Errors
 ///
@@ -26,16 +20,17 @@ pub(crate) fn lay_out(
     memory: &Memory,
     slot: Slot,
     urb: &Urb,
-    first: u32,
-    run: Run,
-) -> Result<Laid> {
+    (first, run): (u32, Run),
+    data: &mut Segments,
+    descriptors: &mut Segments,
+) -> Result {
     let pages = memory.bounce(slot);
-    let descriptors = pages.get(DATA_PAGES).ok_or(EINVAL)?;
+    let list = pages.get(DATA_PAGES).ok_or(EINVAL)?;
     let mut places = Places::default();
     for number in 0..run.packets {
         let packet = urb.packet(first.saturating_add(number)).ok_or(EINVAL)?;
         let place = places.place(packet.length);
-        copy_in(descriptors.page(), at(number), &place.encode())?;
+        copy_in(list.page(), at(number), &place.encode())?;
         if urb.is_in() {
             continue;
         }
@@ -48,22 +43,17 @@ pub(crate) fn lay_out(
             buffer.seek(from);
         }
     }
-    let mut laid = Laid {
-        data: Segments::EMPTY,
-        descriptors: Segments::EMPTY,
-    };
     for span in spans(0, run.bytes) {
         let page = pages.get(span.page).ok_or(EINVAL)?;
-        laid.data
-            .push(page.segment(span.offset, span.length))
+        data.push(page.segment(span.offset, span.length))
             .map_err(|_| EINVAL)?;
     }
     // At most a page.
     let length = at(run.packets) as u16;
-    laid.descriptors
-        .push(descriptors.segment(0, length))
+    descriptors
+        .push(list.segment(0, length))
         .map_err(|_| EINVAL)?;
-    Ok(laid)
+    Ok(())
 }
 
 /// The backend has answered for `count` packets from number `first` on: notes

@@ -21,11 +21,10 @@ use usb::{
     hcd_urb::Urb,
 };
 use usbfront_core::{
-    Answer, ConnectError, Endpoint, Finished, Job, Lie, Millis, Piece, RootHub, Scheduler, Shape,
-    Work,
+    Answer, ConnectError, Endpoint, Finished, Job, Lie, Millis, Piece, RootHub, Scheduler, Work,
 };
 use usbif::{
-    ConnEvent, PortNumber, Request, Response, Segments, Statistics, Status, CONN_ENTRY, URB_ENTRY,
+    ConnEvent, Kind, PortNumber, Request, Response, Statistics, Status, CONN_ENTRY, URB_ENTRY,
 };
 use xen::{evtchn::EventChannel, ring_page::RingPage, timer::Timer};
 
@@ -53,7 +52,7 @@ pub(crate) struct Link {
 
 /// State of a controller.
 pub(crate) struct State {
-    pub(crate) hub: RootHub,
+    pub(crate) hub: KBox<RootHub>,
     pub(crate) hub_suspended: bool,
     pub(crate) scheduler: Scheduler<Urb, Growing<Job<Urb>>, Growing<Endpoint>>,
     /// `None` before the connection is made and after it has ended.
@@ -87,8 +86,9 @@ pub(crate) struct Turn {
 }
 
 impl State {
+    #[inline(never)] // For the sake of the stack.
     pub(crate) fn new(
-        hub: RootHub,
+        hub: KBox<RootHub>,
         trusted: bool,
         indirect: bool,
         one_at_a_time: bool,
@@ -301,25 +301,34 @@ fn prepare(
     piece: &Piece,
     trusted: bool,
 ) -> Result<([u8; URB_ENTRY], Sizes)> {
-    let (sizes, data, descriptors) = if piece.transfer.shape() == Shape::Isochronous {
-        let run = transfer::run(urb, piece)?;
-        let laid = packets::lay_out(memory, piece.slot, urb, piece.offset, run)?;
-        let sizes = Sizes {
-            length: run.packets,
-            bytes: run.bytes,
-        };
-        (sizes, laid.data, laid.descriptors)
-    } else {
-        let (plan, length) = transfer::plan(urb, piece, trusted)?;
-        let data = memory.lay_out(piece.slot, &plan, urb, piece.transfer.direction())?;
-        let sizes = Sizes {
-            length,
-            bytes: length,
-        };
-        (sizes, data, Segments::EMPTY)
+    let slot = piece.slot;
+    let mut submit = transfer::request(urb, piece)?;
+    let data = &mut submit.data;
+    let sizes = match &mut submit.kind {
+        Kind::Isochronous {
+            packets,
+            descriptors,
+            ..
+        } => {
+            let run = transfer::run(urb, piece)?;
+            *packets = u16::try_from(run.packets).map_err(|_| E2BIG)?;
+            packets::lay_out(memory, slot, urb, (piece.offset, run), data, descriptors)?;
+            Sizes {
+                length: run.packets,
+                bytes: run.bytes,
+            }
+        }
+        _ => {
+            let plan = memory.plan(slot).ok_or(EINVAL)?;
+            let length = transfer::plan(urb, piece, trusted, plan)?;
+            memory.lay_out(slot, urb, piece.transfer.direction(), data)?;
+            Sizes {
+                length,
+                bytes: length,
+            }
+        }
     };
-    let submit = transfer::request(urb, piece, sizes, data, descriptors)?;
-    Ok((memory.request(piece.slot, submit)?.encode(), sizes))
+    Ok((memory.entry(slot, &submit)?, sizes))
 }
 
 pub(crate) fn give_back(locked: &mut Locked<'_, Controller>, finished: Option<Finished<Urb>>) {

@@ -76,26 +76,27 @@ fn fragment(stretch: Stretch<'_>) -> Fragment {
     }
 }
 
-/// Lays out a piece; returns the layout and its length.
+/// Lays out a piece; returns its length.
 ///
 /// # Errors
 ///
 /// `E2BIG` not even a packet fits, which does not happen.
-pub(crate) fn plan(urb: &Urb, piece: &Piece, trusted: bool) -> Result<(Plan, u32)> {
-    let lay_out = |trusted| {
+pub(crate) fn plan(urb: &Urb, piece: &Piece, trusted: bool, plan: &mut Plan) -> Result<u32> {
+    let mut lay_out = |trusted| {
         let fragments = urb.stretches(piece.offset).map(fragment);
         let most = piece.transfer.most_segments();
-        Plan::new(piece.offset, piece.limit, most, trusted, fragments)
+        plan.lay_out(piece.offset, piece.limit, most, trusted, fragments);
+        plan.total()
     };
-    let mut plan = lay_out(trusted);
-    if plan.total() < piece.limit && piece.transfer.shape() != Shape::Stream {
+    let mut total = lay_out(trusted);
+    if total < piece.limit && piece.transfer.shape() != Shape::Stream {
         // It cannot be cut: the bounce pages, which waste no part of a segment,
         // hold 64 KiB in 16.
-        plan = lay_out(false);
+        total = lay_out(false);
     }
-    let length = piece.transfer.cut(plan.total()).ok_or(E2BIG)?;
+    let length = piece.transfer.cut(total).ok_or(E2BIG)?;
     plan.truncate(length);
-    Ok((plan, length))
+    Ok(length)
 }
 
 /// The packets of an isochronous piece.
@@ -119,14 +120,8 @@ pub(crate) struct Sizes {
     pub(crate) bytes: u32,
 }
 
-/// The request that carries a piece; only an isochronous one has descriptors.
-pub(crate) fn request(
-    urb: &Urb,
-    piece: &Piece,
-    sizes: Sizes,
-    data: Segments,
-    descriptors: Segments,
-) -> Result<Submit> {
+/// The request that is to carry a piece, without segments or packets yet.
+pub(crate) fn request(urb: &Urb, piece: &Piece) -> Result<Submit> {
     // A hint: the backend goes by the device's own descriptor.
     let interval = u16::try_from(urb.interval()).unwrap_or(u16::MAX);
     let kind = match urb.transfer_type() {
@@ -138,8 +133,8 @@ pub(crate) fn request(
             // As soon as possible: the frames that we count are not the
             // host's, and class drivers do not ask for one.
             start_frame: 0,
-            packets: u16::try_from(sizes.length).map_err(|_| E2BIG)?,
-            descriptors,
+            packets: 0,
+            descriptors: Segments::EMPTY,
         },
     };
     Ok(Submit {
@@ -150,6 +145,6 @@ pub(crate) fn request(
         direction: piece.transfer.direction(),
         short_not_ok: piece.transfer.is_short_not_ok(),
         kind,
-        data,
+        data: Segments::EMPTY,
     })
 }

@@ -9,11 +9,11 @@
 //! where their list lies: 8 bytes for each, as in the entry, in one page. Of the
 //! length, `buffer_length` has the low 16 bits. Bulk and interrupt transfers only.
 
-use crate::request::is_total;
+use crate::request::stated;
 use crate::segment::SEGMENT;
-use crate::{Refused, Segment, Segments, Submit, MAX_INDIRECT};
+use crate::{Refused, Segment, Segments, Submit, MAX_INDIRECT, URB_ENTRY};
 
-/// A transfer, and where the list of its segments lies.
+/// A transfer as an entry tells it, and where the list of its segments lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Indirect {
     submit: Submit,
@@ -25,20 +25,6 @@ pub struct Indirect {
 impl Indirect {
     /// Bytes of the longest list.
     pub const LIST: usize = MAX_INDIRECT * SEGMENT;
-
-    /// A request whose segments are written to `list` by [`Self::write_list`].
-    #[must_use]
-    pub fn new(submit: Submit, mut list: Segment) -> Self {
-        // At most 32 of 8 bytes.
-        let count = submit.data.len() as u16;
-        list.length = count.wrapping_mul(SEGMENT as u16);
-        Self {
-            submit,
-            list,
-            count,
-            stated: submit.data.total() as u16,
-        }
-    }
 
     /// What an entry says, whose `submit` has no data yet.
     pub(crate) fn parse(
@@ -63,7 +49,7 @@ impl Indirect {
         })
     }
 
-    /// The transfer; one that was parsed has no data before [`Self::complete`].
+    /// The transfer; it has no data before [`Self::complete`].
     #[must_use]
     pub fn submit(&self) -> &Submit {
         &self.submit
@@ -75,11 +61,9 @@ impl Indirect {
         self.list
     }
 
-    /// The list, at the start of `out`.
-    pub fn write_list(&self, out: &mut [u8; Self::LIST]) {
-        for (index, segment) in self.submit.data.as_slice().iter().enumerate() {
-            segment.write(out, index.saturating_mul(SEGMENT));
-        }
+    /// The entry that tells it.
+    pub(crate) fn entry(&self) -> [u8; URB_ENTRY] {
+        self.submit.indirect(self.list, self.count, self.stated)
     }
 
     /// The transfer with the segments of the list, which was copied to where the other
@@ -97,7 +81,7 @@ impl Indirect {
             data.push(Segment::read(list, index.saturating_mul(SEGMENT)))
                 .map_err(|_| refuse("bad data segment in the list"))?;
         }
-        if !is_total(self.stated, &data) {
+        if self.stated != stated(&data) {
             return Err(refuse("buffer_length is not the sum of the segments"));
         }
         Ok(Submit {

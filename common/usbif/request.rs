@@ -161,8 +161,8 @@ impl Request {
         let Some(data) = segments(entry, 0, data_segs) else {
             return refuse("bad data segment");
         };
-        let stated = u16_at(entry, BUFFER_LENGTH);
-        if !indirect && !is_total(stated, &data) {
+        let length = u16_at(entry, BUFFER_LENGTH);
+        if !indirect && length != stated(&data) {
             return refuse("buffer_length is not the sum of the segments");
         }
 
@@ -219,7 +219,7 @@ impl Request {
             return Ok(Self::Submit(submit));
         }
         let list = Segment::read(entry, segment_offset(0));
-        Indirect::parse(submit, list, u16_at(entry, BUFFER_SEGS), stated).map(Self::Indirect)
+        Indirect::parse(submit, list, u16_at(entry, BUFFER_SEGS), length).map(Self::Indirect)
     }
 
     /// The id, whatever the request is.
@@ -251,14 +251,8 @@ impl Request {
                 put(&mut entry, FLAGS, &SUSPEND.to_le_bytes());
                 u32::from(port.get())
             }
-            Self::Submit(submit) => {
-                put_segments(&mut entry, 0, &submit.data);
-                submit.encode(&mut entry, 0)
-            }
-            Self::Indirect(indirect) => {
-                indirect.list().write(&mut entry, segment_offset(0));
-                indirect.submit().encode(&mut entry, INDIRECT)
-            }
+            Self::Submit(submit) => return submit.entry(),
+            Self::Indirect(indirect) => return indirect.entry(),
         };
         put(&mut entry, PIPE, &pipe.to_le_bytes());
         entry
@@ -276,26 +270,54 @@ impl Submit {
         }
     }
 
-    /// Writes all but id, pipe and where the data is; returns the pipe.
-    fn encode(&self, entry: &mut [u8; URB_ENTRY], flags: u16) -> u32 {
+    /// The entry to put on the ring, which holds the segments.
+    #[must_use]
+    pub fn entry(&self) -> [u8; URB_ENTRY] {
+        let mut entry = self.encode(0, self.data.len() as u16, stated(&self.data));
+        put_segments(&mut entry, 0, &self.data);
+        entry
+    }
+
+    /// The entry for a list of segments that [`Self::write_list`] has written to where
+    /// `list` begins.
+    #[must_use]
+    pub fn entry_with_list(&self, list: Segment) -> [u8; URB_ENTRY] {
+        self.indirect(list, self.data.len() as u16, stated(&self.data))
+    }
+
+    /// The list of the segments, at the start of `out`.
+    pub fn write_list(&self, out: &mut [u8; Indirect::LIST]) {
+        for (index, segment) in self.data.as_slice().iter().enumerate() {
+            segment.write(out, index.saturating_mul(SEGMENT));
+        }
+    }
+
+    /// An entry that says where a list of so many segments is.
+    pub(crate) fn indirect(&self, list: Segment, count: u16, stated: u16) -> [u8; URB_ENTRY] {
+        let mut entry = self.encode(INDIRECT, count, stated);
+        // At most 32 of 8 bytes.
+        let length = count.wrapping_mul(SEGMENT as u16);
+        Segment { length, ..list }.write(&mut entry, segment_offset(0));
+        entry
+    }
+
+    /// All but where the data is.
+    fn encode(&self, flags: u16, count: u16, stated: u16) -> [u8; URB_ENTRY] {
+        let mut entry = [0; URB_ENTRY];
         let flags = flags | if self.short_not_ok { SHORT_NOT_OK } else { 0 };
-        put(entry, FLAGS, &flags.to_le_bytes());
-        // At most 32 segments, and of their length the low 16 bits on purpose.
-        put(entry, BUFFER_SEGS, &(self.data.len() as u16).to_le_bytes());
-        put(
-            entry,
-            BUFFER_LENGTH,
-            &(self.data.total() as u16).to_le_bytes(),
-        );
+        put(&mut entry, ID, &self.id.to_le_bytes());
+        put(&mut entry, FLAGS, &flags.to_le_bytes());
+        put(&mut entry, BUFFER_SEGS, &count.to_le_bytes());
+        put(&mut entry, BUFFER_LENGTH, &stated.to_le_bytes());
 
         let kind = match &self.kind {
             Kind::Control(setup) => {
-                put(entry, SPECIFIC, &setup.0);
+                put(&mut entry, SPECIFIC, &setup.0);
                 TYPE_CONTROL
             }
             Kind::Bulk => TYPE_BULK,
             Kind::Interrupt { interval } => {
-                put(entry, SPECIFIC, &interval.to_le_bytes());
+                put(&mut entry, SPECIFIC, &interval.to_le_bytes());
                 TYPE_INTERRUPT
             }
             Kind::Isochronous {
@@ -310,9 +332,9 @@ impl Submit {
                     .enumerate()
                 {
                     let at = SPECIFIC.saturating_add(at.saturating_mul(2));
-                    put(entry, at, &field.to_le_bytes());
+                    put(&mut entry, at, &field.to_le_bytes());
                 }
-                put_segments(entry, self.data.len(), descriptors);
+                put_segments(&mut entry, self.data.len(), descriptors);
                 TYPE_ISOCHRONOUS
             }
         };
@@ -320,18 +342,20 @@ impl Submit {
             Direction::In => PIPE_IN,
             Direction::Out => 0,
         };
-        u32::from(self.port.get())
+        let pipe = u32::from(self.port.get())
             | direction
             | device_bits(self.device)
             | (u32::from(self.endpoint) & ENDPOINT_MASK).wrapping_shl(ENDPOINT_SHIFT)
-            | kind.wrapping_shl(TYPE_SHIFT)
+            | kind.wrapping_shl(TYPE_SHIFT);
+        put(&mut entry, PIPE, &pipe.to_le_bytes());
+        entry
     }
 }
 
-/// Whether a `buffer_length` is that of the segments. The field has 16 bits, of
-/// which 65,536 bytes, and more in an indirect request, leave the low ones.
-pub(crate) fn is_total(stated: u16, data: &Segments) -> bool {
-    u32::from(stated) == data.total() & 0xffff
+/// The `buffer_length` of segments. The field has 16 bits, of which 65,536 bytes,
+/// and more in an indirect request, leave the low ones.
+pub(crate) fn stated(data: &Segments) -> u16 {
+    (data.total() & 0xffff) as u16
 }
 
 fn device_bits(device: u8) -> u32 {

@@ -86,11 +86,11 @@ pub fn follow(
     carries: bool,
     steps: impl IntoIterator<Item = Step>,
 ) {
-    let Some(hub) = RootHub::new(count, version) else {
+    let Some(mut hub) = RootHub::new(count, version) else {
         assert!(!(1..=31).contains(&count));
         return;
     };
-    let mut hub = hub.carrying_suspend(carries);
+    hub.carry_suspend(carries);
     // Ports whose suspension was told and not answered.
     let mut told = 0u32;
     let mut now = 0;

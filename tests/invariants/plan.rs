@@ -40,7 +40,10 @@ pub fn hides_neighbours(
     cut: u32,
 ) {
     let available: u32 = fragments.iter().map(|f| u32::from(f.length)).sum();
-    let mut plan = Plan::new(start, limit, most, trusted, fragments.iter().copied());
+    let mut plan = Plan::default();
+    // A slot's plan is used again and again.
+    plan.lay_out(cut, limit, most, !trusted, fragments.iter().rev().copied());
+    plan.lay_out(start, limit, most, trusted, fragments.iter().copied());
     check(&plan, start, most, trusted, fragments);
     let total = plan.total();
     assert!(total <= limit.min(available));

@@ -44,7 +44,7 @@ pub struct Part {
 }
 
 /// The segments of one request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Plan {
     parts: [Part; MAX_INDIRECT],
     count: u8,
@@ -56,22 +56,21 @@ pub struct Plan {
 impl Plan {
     /// Lays out at most `limit` bytes of a buffer in at most `most` parts, from byte
     /// `start` on; its fragments from there on are given in order. Without
-    /// `trusted`, nothing is granted in place.
+    /// `trusted`, nothing is granted in place. What was planned before is forgotten.
     ///
     /// What comes out may hold less, but not nothing unless there is nothing.
-    pub fn new(
+    pub fn lay_out(
+        &mut self,
         start: u32,
         limit: u32,
         most: usize,
         trusted: bool,
         fragments: impl Iterator<Item = Fragment>,
-    ) -> Self {
-        let mut plan = Self {
-            most: u8::try_from(most).unwrap_or(u8::MAX),
-            ..Self::default()
-        };
+    ) {
+        self.clear();
+        self.most = u8::try_from(most).unwrap_or(u8::MAX);
         for fragment in fragments {
-            let room = limit.saturating_sub(plan.total);
+            let room = limit.saturating_sub(self.total);
             if room == 0 {
                 break;
             }
@@ -79,15 +78,20 @@ impl Plan {
             let in_place = trusted && whole && fragment.memory == Memory::Linear;
             let wanted = u32::from(fragment.length).min(room) as u16;
             let done = if in_place {
-                plan.grant(start, wanted)
+                self.grant(start, wanted)
             } else {
-                plan.bounce(start, wanted)
+                self.bounce(start, wanted)
             };
             if done < wanted {
                 break;
             }
         }
-        plan
+    }
+
+    /// Plans nothing.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.total = 0;
     }
 
     /// Parts in order.

@@ -83,12 +83,10 @@ impl RootHub {
         })
     }
 
-    /// Has the backend suspend devices, which may wake up: see
+    /// Whether the backend suspends devices, which may wake up: see
     /// [`Self::next_suspend`]. Otherwise a suspended port is a matter of the hub alone.
-    #[must_use]
-    pub fn carrying_suspend(mut self, carries: bool) -> Self {
+    pub fn carry_suspend(&mut self, carries: bool) {
         self.carries = carries;
-        self
     }
 
     /// A port whose suspension the backend is to be told of now; it is until

@@ -186,7 +186,7 @@ mod pvusb_usbif {
             offset: 0,
             length: 0,
         };
-        let good = Request::Indirect(Indirect::new(submit, list)).encode();
+        let good = submit.entry_with_list(list);
         assert!(Request::parse(&good).is_ok());
         let broken: [fn(&mut [u8; URB_ENTRY]); 6] = [
             |entry| entry[2] = 0,                        // no segments

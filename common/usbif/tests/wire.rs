@@ -119,10 +119,9 @@ proptest! {
         submit.kind = if out { Kind::Bulk } else { Kind::Interrupt { interval: 7 } };
         submit.data = data;
         let list = Segment { offset: list.offset.min(4096 - Indirect::LIST as u16), ..list };
-        let sent = Indirect::new(submit, list);
         let mut bytes = [0; Indirect::LIST];
-        sent.write_list(&mut bytes);
-        let Ok(Request::Indirect(got)) = Request::parse(&Request::Indirect(sent).encode()) else {
+        submit.write_list(&mut bytes);
+        let Ok(Request::Indirect(got)) = Request::parse(&submit.entry_with_list(list)) else {
             return Err(TestCaseError::fail("not an indirect request"));
         };
         prop_assert_eq!(got.list().gref, list.gref);
@@ -150,7 +149,7 @@ proptest! {
         }
         submit.data = collect(&vec![Segment { gref: 0, offset: 0, length: 512 }; count]);
         let list = Segment { gref: 5, offset: 0, length: 0 };
-        let asked = Request::Indirect(Indirect::new(submit, list)).encode();
+        let asked = submit.entry_with_list(list);
         let Ok(Request::Indirect(got)) = Request::parse(&asked) else {
             return Err(TestCaseError::fail("not an indirect request"));
         };

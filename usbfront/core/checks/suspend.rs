@@ -12,7 +12,8 @@ const C_SUSPEND: u16 = 0x0004;
 
 /// A hub with an enabled full speed device on each port, at time 100.
 fn enabled(carries: bool) -> RootHub {
-    let mut hub = hub(4, UsbVersion::Usb20).carrying_suspend(carries);
+    let mut hub = hub(4, UsbVersion::Usb20);
+    hub.carry_suspend(carries);
     for number in 1..=4u8 {
         let index = u16::from(number);
         hub.connect(port(number), Speed::Full).unwrap();
