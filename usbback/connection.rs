@@ -83,6 +83,7 @@ impl Completion for Connection {
 
 impl Connection {
     /// Maps the rings and binds the event channel.
+    #[inline(never)] // For the sake of the stack.
     pub(crate) fn new(vusb: Arc<Vusb>, dialect: &Dialect) -> Result<Arc<Self>> {
         let (urb_ring, conn_ring, event_channel) = match *dialect {
             Dialect::Usbif {
@@ -101,16 +102,7 @@ impl Connection {
             None => None,
             Some(gref) => Some(BackRing::attach(map(gref)?).map_err(|Corrupt| EPROTO)?),
         };
-        let this = Arc::pin_init(
-            pin_init!(Self {
-                vusb,
-                engine <- new_mutex!(None),
-                returned <- new_spinlock_irq!(Returned::nothing()),
-                handles <- new_mutex!(KVec::new()),
-                work <- new_work!("usbback::connection"),
-            }),
-            GFP_KERNEL,
-        )?;
+        let this = Self::idle(vusb)?;
         let mut urbs = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
         let mut handles = KVec::with_capacity(SLOTS, GFP_KERNEL)?;
         for tag in 0..SLOTS {
@@ -125,6 +117,21 @@ impl Connection {
         *this.handles.lock() = handles;
         *this.engine.lock() = Some(engine);
         Ok(this)
+    }
+
+    /// Without rings.
+    #[inline(never)] // For the sake of the stack.
+    fn idle(vusb: Arc<Vusb>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                vusb,
+                engine <- new_mutex!(None),
+                returned <- new_spinlock_irq!(Returned::nothing()),
+                handles <- new_mutex!(KVec::new()),
+                work <- new_work!("usbback::connection"),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Has the rings, and what has come back, looked at. From any context.

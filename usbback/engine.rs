@@ -153,21 +153,22 @@ impl Engine {
         self.ports.get_mut(port.index())
     }
 
-    /// Takes a request.
+    /// Takes a request. Out of line: what comes back does not need room for one on the stack.
+    #[inline(never)]
     fn request(&mut self, connection: &Arc<Connection>, entry: &[u8; URB_ENTRY]) {
-        match Request::parse(entry) {
+        match &Request::parse(entry) {
             Err(refused) => {
                 bad_request(connection, refused.reason);
                 self.answer(&Response::plain(refused.id, Status::Invalid));
             }
             Ok(Request::Unlink { id, target, .. }) => {
-                self.unlink(connection, target);
-                self.answer(&Response::plain(id, Status::Ok));
+                self.unlink(connection, *target);
+                self.answer(&Response::plain(*id, Status::Ok));
             }
-            Ok(Request::Submit(submit)) => self.accept(connection, &submit),
-            Ok(Request::Suspend { id, port }) => self.suspend(connection, id, port),
-            Ok(Request::Indirect(indirect)) => match self.copier.complete(&indirect) {
-                Ok(submit) => self.accept(connection, &submit),
+            Ok(Request::Submit(submit)) => self.accept(connection, submit),
+            Ok(Request::Suspend { id, port }) => self.suspend(connection, *id, *port),
+            Ok(Request::Indirect(indirect)) => match &self.copier.complete(indirect) {
+                Ok(submit) => self.accept(connection, submit),
                 Err(Unfit(reason)) => {
                     bad_request(connection, reason);
                     self.answer(&Response::plain(indirect.submit().id, Status::Invalid));
