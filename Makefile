@@ -49,7 +49,7 @@ check: ## run all tests (PART=host, first-light, usb or hostile: these)
 	@scripts/check $(if $(filter host,$(PART)),--only host,$(PART:%=--part %))
 
 # A working day for all; PART=usb, say, is one of them. Each has its report.
-check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## run all tests at full counts (PART=host, first-light, usb or hostile: these); reports in Documentation/reports
+check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## host tests, planted bugs and the lab at full counts (PART=host, first-light, usb or hostile: these); reports in Documentation/reports
 
 check-long-host:
 	@scripts/check --long --only host --report Documentation/reports/host.md
