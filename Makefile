@@ -9,7 +9,7 @@ SHELL := /bin/sh
 tool  := scripts/tool-root
 MODULES := usbbk.ko xen-hcd.ko
 # Of the tests; those of the lab are in tests/lab/parts.py.
-PARTS   := host first-light usb hostile
+PARTS   := host first-light usb hostile-frontend hostile-backend
 
 # Prepared kernel tree; empty: scripts/kernel-tree makes one.
 KDIR ?=
@@ -45,11 +45,11 @@ $(MODULES):
 demo: modules ## watch a USB stick of dom0 being used in a guest
 	@$(tool) scripts/lab-demo
 
-check: ## run all tests (PART=host, first-light, usb or hostile: these)
+check: ## run all tests, or with PART=NAME those of one part
 	@scripts/check $(if $(filter host,$(PART)),--only host,$(PART:%=--part %))
 
-# A working day for all; PART=usb, say, is one of them. Each has its report.
-check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## host tests, planted bugs and the lab at full counts (PART=host, first-light, usb or hostile: these); reports in Documentation/reports
+# Hours for all of them. Each part has its report.
+check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## host tests, planted bugs and the lab at full counts, or with PART=NAME one part; reports in Documentation/reports
 
 check-long-host:
 	@scripts/check --long --only host --report Documentation/reports/host.md
@@ -74,5 +74,6 @@ distclean: clean ## and the cached roots and kernel trees
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@echo 'Parts: $(PARTS)'
 
 endif

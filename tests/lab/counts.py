@@ -60,14 +60,17 @@ LONG = Counts(
     samples=480_000,
     rogue_step=1,
     rogue_seeds=200,
-    # For each seed.
+    # For each seed. All three: a million requests, 2,040 connections and 2^20 events of a
+    # hostile frontend; 200,000 responses and 1,080 connections of a hostile backend.
     hostile_seeds=3,
     hostile_requests=350_000,
-    hostile_connections=700,
-    hostile_events=1 << 18,
+    # Twice as many are made.
+    hostile_connections=340,
+    hostile_events=350_000,
     flood_s=60,
     lying_responses=70_000,
-    lying_connections=350,
+    # Three times as many are made.
+    lying_connections=120,
     kept_pages=1000,
     storm_pairs=10_000,
     old_rounds=256,

@@ -34,7 +34,7 @@ def assert_serves(usbback, guest) -> None:
         reader.assert_goes_on(0)
 
 
-def test_attacks(lab, guest, usbback, counts):
+def test_attacks(lab, guest, usbback, counts, record_property):
     rogue = RogueBackend(lab.dom0, guest)
     with Reader(usbback, guest, udc=0, number=1) as reader:
         with Driver(guest):
@@ -54,6 +54,9 @@ def test_attacks(lab, guest, usbback, counts):
         assert_serves(usbback, guest)
     guest.run("rmmod usbtest xen_hcd")
     assert_serves(usbback, guest)
+    record_property("seeds", counts.hostile_seeds)
+    record_property("responses", counts.hostile_seeds * sum(count for name, count in plan(counts) if name in RESPONSES))
+    record_property("connections", log.connections)
 
 
 # The guest's kernel says so, too, once for each connection that ends with it.

@@ -42,7 +42,7 @@ def plan(counts):
     yield from ((name, int(share * counts.hostile_connections)) for name, share in reversed(CONNECTIONS.items()))
 
 
-def test_attacks(lab, guest, other, usbback, counts):
+def test_attacks(lab, guest, other, usbback, counts, record_property):
     dom0 = lab.dom0
     before = held(dom0)
     with Stick(dom0, 0, mib=4) as stick, Zero(dom0, 1, speed="high") as zero:
@@ -64,6 +64,11 @@ def test_attacks(lab, guest, other, usbback, counts):
         assert held(dom0) == before
         usbback.unload()
         usbback.load()
+    asked = {name: counts.hostile_seeds * count for name, count in plan(counts)}
+    record_property("seeds", counts.hostile_seeds)
+    record_property("requests", sum(asked[name] for name in REQUESTS))
+    record_property("connections", sum(asked[name] for name in ("states", *CONNECTIONS)))
+    record_property("events without work", asked["events"])
 
 
 def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, tmp_path):
@@ -75,7 +80,7 @@ def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, tmp_path):
         rogue.give()
         rogue.vusb.wait_port_status(1, "2")
         dom0.run("dmesg -C")
-        rogue.attack("halts", counts.hostile_requests // 4, 1)
+        rogue.attack("halts", 200 + counts.hostile_requests // 50, 1)
         assert "EP not empty, refuse reset" not in dom0.run("dmesg")
         rogue.vusb.remove()
         usbback.clear()
