@@ -15,7 +15,7 @@ from random import randrange
 import pytest
 
 from lab import frontend as frontends
-from lab import kmemleak, paths
+from lab import kernel_log, kmemleak, paths
 from lab.counts import LONG, SHORT, WATCHED
 from lab.emulator_fault import KEEPER, blame_emulator, once_more
 from lab.kernel import KERNEL
@@ -252,7 +252,7 @@ def lab(keeper, request):
     lab = keeper.lab()
     yield lab
     spoiled = request.node.get_closest_marker("spoils") is not None
-    expected = tuple(pattern for mark in request.node.iter_markers("expect_log") for pattern in mark.args)
+    expected = kernel_log.expected_by(request.node)
     try:
         if not spoiled:
             lab.flush_logs()

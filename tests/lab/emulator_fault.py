@@ -3,10 +3,9 @@
 
 Nested paging of QEMU's emulated processor makes a PVH or HVM guest, one in some tens, end
 in a triple fault at no place in particular. A kernel that goes wrong by itself says so
-first, so that a triple fault counts as the emulator's only if no kernel has complained.
+first, so that a triple fault counts as the emulator's only if no kernel has complained
+during the same test.
 """
-
-from pathlib import Path
 
 import pytest
 
@@ -24,10 +23,10 @@ class EmulatorFault(Exception):
 once_more = pytest.mark.flaky(reruns=1, only_rerun=EmulatorFault.__name__)
 
 
-def seen(logs: list[Path]) -> bool:
-    """Whether the logs of a lab, Xen's first, tell of a guest that the emulated processor has ended."""
-    texts = [log.read_text(errors="replace") if log.exists() else "" for log in logs]
-    return "Triple fault" in texts[0] and not any(kernel_log.scan(log.name, text) for log, text in zip(logs, texts))
+def seen(logs: list[kernel_log.Reader], expected: tuple[str, ...]) -> bool:
+    """Whether a lab's logs, Xen's first, tell of a guest that the emulated processor has ended since their last check."""
+    xen = logs[0].peek()
+    return "Triple fault" in xen and not any(kernel_log.scan(log.path.name, log.peek(), expected) for log in logs)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,6 +36,6 @@ def blame_emulator(item):
         return (yield)
     except (Exception, pytest.fail.Exception) as error:
         lab = item.config.stash[KEEPER].current if KEEPER in item.config.stash else None
-        if lab and seen(lab.machine.logs):
+        if lab and seen(lab.readers, kernel_log.expected_by(item)):
             raise EmulatorFault(f"a guest ended in a triple fault; its logs are in {lab.directory}") from error
         raise

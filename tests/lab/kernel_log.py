@@ -63,6 +63,11 @@ def scan(name: str, text: str, expected: tuple[str, ...] = ()) -> list[Finding]:
     return findings
 
 
+def expected_by(test) -> tuple[str, ...]:
+    """The patterns of lines that a test provokes on purpose."""
+    return tuple(pattern for mark in test.iter_markers("expect_log") for pattern in mark.args)
+
+
 class Reader:
     """Reads a growing log from where it last stopped."""
 
@@ -71,10 +76,17 @@ class Reader:
         self._offset = 0
 
     def new(self) -> str:
-        if not self.path.exists():
-            return ""
-        with self.path.open("rb") as log:
-            log.seek(self._offset)
-            data = log.read()
+        data = self._rest()
         self._offset += len(data)
         return data.decode(errors="replace")
+
+    def peek(self) -> str:
+        """What `new()` would return, which still will."""
+        return self._rest().decode(errors="replace")
+
+    def _rest(self) -> bytes:
+        if not self.path.exists():
+            return b""
+        with self.path.open("rb") as log:
+            log.seek(self._offset)
+            return log.read()
