@@ -8,10 +8,11 @@ from lab.gadget import Stick
 MIB = 64
 # What we want. A request costs two wake-ups of idle virtual processors more than in dom0.
 AIM = 2.0
-# What means that something has become slow.
-ALLOWED = 2.5
+# What means that something has become slow, and not the machine: the same modules have been
+# seen at 1.8 to 2.9, for an emulated processor's wake-ups take twice as long at one time as at another.
+ALLOWED = 4.0
 TRIES = 3
-# An emulated machine is not as fast at one time as at another: dom0 and the guest read by turns.
+# So dom0 and the guest read by turns.
 TURNS = 4
 
 
