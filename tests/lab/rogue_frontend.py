@@ -12,6 +12,9 @@ from lab.simulated import Simulated
 # requests and ten failed connections, of up to four lines, in five seconds.
 LINES_A_SECOND = 10
 LINES_AT_ONCE = 100
+# And how often that a device comes and goes.
+MOVES_A_SECOND = 2
+MOVES_AT_ONCE = 20
 
 
 class RogueFrontend:
@@ -113,14 +116,26 @@ class Reader:
 class BoundedLog:
     """Checks that dom0 does not log more about a guest than it should."""
 
-    def __init__(self, lab, domid: int):
+    def __init__(self, lab, what: str, at_once: int, a_second: int):
         self._lab = lab
-        self._mine = re.compile(rf"vusb-{domid}-|domain {domid}, vusb|pvusb:")
+        self._what = re.compile(what)
+        self._allowed = at_once, a_second
         self._log = lab.machine.logs[0]
+
+    @classmethod
+    def about(cls, lab, domid: int, devices: int) -> "BoundedLog":
+        """Everything, for a guest with that many devices."""
+        at_once, a_second = LINES_AT_ONCE + devices * MOVES_AT_ONCE, LINES_A_SECOND + devices * MOVES_A_SECOND
+        return cls(lab, rf"vusb-{domid}-|domain {domid}, vusb|pvusb:", at_once, a_second)
+
+    @classmethod
+    def of_moves(cls, lab, domid: int) -> "BoundedLog":
+        """That the guest's one device comes and goes."""
+        return cls(lab, rf"(goes to|taken from) domain {domid}, vusb", MOVES_AT_ONCE, MOVES_A_SECOND)
 
     def _lines(self) -> int:
         self._lab.flush_logs()
-        return sum(bool(self._mine.search(line)) for line in self._log.read_text(errors="replace").splitlines())
+        return sum(bool(self._what.search(line)) for line in self._log.read_text(errors="replace").splitlines())
 
     def __enter__(self) -> None:
         self._before = self._lines()
@@ -129,12 +144,7 @@ class BoundedLog:
     def __exit__(self, kind, *_exc) -> None:
         if kind is None:
             lines = self._lines() - self._before
-            allowed = LINES_AT_ONCE + LINES_A_SECOND * (time.monotonic() - self._start)
+            at_once, a_second = self._allowed
+            allowed = at_once + a_second * (time.monotonic() - self._start)
             print(f"dom0 has logged {lines} lines about the guest, {allowed:.0f} are allowed")
             assert lines <= allowed
-
-
-def held(dom0) -> dict[str, int]:
-    """What dom0 has of guests' rings: foreign pages mapped, and event channels bound for us."""
-    counts = dom0.run("grep -c xenbus_map_ring /proc/vmallocinfo; grep -c vusb /proc/interrupts; true").split()
-    return dict(zip(("rings", "channels"), map(int, counts), strict=True))

@@ -53,7 +53,7 @@ def test_attacks(lab, guest, other, usbback, counts, record_property):
             rogue.give()
             rogue.wait_given()
             rogue.attack("fields", 20, 1)  # what is allocated once is allocated now
-            with NoGrowth(dom0, counts.hostile_seeds), BoundedLog(lab, guest.domid):
+            with NoGrowth(dom0, counts.hostile_seeds), BoundedLog.about(lab, guest.domid, devices=2):
                 for seed in range(1, 1 + counts.hostile_seeds):
                     for name, count in plan(counts):
                         reads = reader.reads()
@@ -82,6 +82,19 @@ def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, tmp_path):
         dom0.run("dmesg -C")
         rogue.attack("halts", 200 + counts.hostile_requests // 50, 1)
         assert "EP not empty, refuse reset" not in dom0.run("dmesg")
+        rogue.vusb.remove()
+        usbback.clear()
+
+
+def test_coming_and_going(lab, guest, usbback):
+    """A guest that connects and leaves as fast as it can fills no log with its device's moves."""
+    with Stick(lab.dom0, 0, mib=4) as stick:
+        rogue = RogueFrontend(usbback, guest, stick)
+        rogue.make()
+        rogue.give()
+        rogue.wait_given()
+        with BoundedLog.of_moves(lab, guest.domid):
+            rogue.attack("storms", 200, 1)
         rogue.vusb.remove()
         usbback.clear()
 
