@@ -191,13 +191,16 @@ impl Place {
     pub(crate) fn settle_now(self: &Arc<Self>) {
         let _turn = self.turn.lock();
         for _ in 0..STEPS {
-            if self.run_pending() {
+            self.drop_stale();
+            if self.step() {
                 continue;
             }
-            self.drop_stale();
-            if !self.step() {
-                return;
+            // A guest may want any number of operations: before each of them we look whether
+            // the device is still to be the guest's, and others get their turn.
+            if self.run_pending() {
+                break;
             }
+            return;
         }
         self.look();
     }

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lab.channel import PATIENCE
 from lab.emulated import SerialAdapter
 from lab.gadget import Stick
 from lab.memory import NoGrowth
@@ -30,7 +31,15 @@ def other(lab):
     other.destroy()
 
 
+def counters(rogue) -> str:
+    """Where the backend counts."""
+    return f"/sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0/counters"
+
+
 FLOODS = 2
+# Operations that a guest has had refused before its device is taken, and how long that may take.
+CLINGING = 4
+BACK_WITHIN_S = 10
 FOR_EVER = 1 << 40
 
 
@@ -99,6 +108,25 @@ def test_coming_and_going(lab, guest, usbback):
         usbback.clear()
 
 
+def test_taken_from_one_that_clings(lab, guest, usbback):
+    """A guest that always has something for the USB core to do does not keep its device."""
+    dom0 = lab.dom0
+    with Stick(dom0, 0, mib=4) as stick:
+        rogue = RogueFrontend(usbback, guest, stick)
+        rogue.make()
+        rogue.give()
+        rogue.wait_given()
+        clinging, _ = rogue.start("clings", FOR_EVER, 1)
+        dom0.wait(f"[ $(cat {counters(rogue)}/errors) -ge {CLINGING} ]", 60, "nothing is refused")
+        begin = time.monotonic()
+        usbback.remove(rogue.vusb.rule(stick.busname, 1))
+        dom0.wait(f"ls -d {stick.sysfs}/*/host*", 60, "usb-storage does not get it")
+        assert time.monotonic() - begin < BACK_WITHIN_S * PATIENCE
+        assert clinging.running(), clinging.wait().output
+        clinging.kill()
+        rogue.vusb.remove_forcibly()
+
+
 def test_vanishing(lab, guest, usbback, counts):
     """To the backend such a frontend is dead; a vusb made anew works."""
     dom0 = lab.dom0
@@ -125,7 +153,7 @@ def test_flood_of_events(lab, guest, other, usbback, counts):
     dom0 = lab.dom0
     with Stick(dom0, 0, mib=4) as stick, Reader(usbback, other, udc=1, pause_s=0) as reader:
         rogue = RogueFrontend(usbback, guest, stick)
-        spurious = f"cat /sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0/counters/spurious_events"
+        spurious = f"cat {counters(rogue)}/spurious_events"
         busy, flooded, events = 0, 0, 0
         for turn in range(FLOODS):
             busy += read_beside(reader, guest.job("while :; do :; done"), counts.flood_s)

@@ -2,6 +2,7 @@
 
 //! What a hostile frontend can do, one file for each family.
 
+mod clings;
 mod conn;
 mod events;
 mod fields;
@@ -141,7 +142,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 15] = [
+pub(crate) const ATTACKS: [Attack; 16] = [
     attack(
         "fields",
         "requests",
@@ -229,6 +230,12 @@ pub(crate) const ATTACKS: [Attack; 15] = [
         "requests",
         "endpoints that are cleared or changed under their requests",
         halts::run,
+    ),
+    attack(
+        "clings",
+        "requests",
+        "work for the USB core without end, so that a device is never idle",
+        clings::run,
     ),
 ];
 

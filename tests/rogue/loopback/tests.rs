@@ -37,7 +37,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good backend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 15] = [
+const COUNTS: [(&str, u64); 16] = [
     ("fields", 600),
     ("rewrite", 300),
     ("grants", 200),
@@ -53,6 +53,7 @@ const COUNTS: [(&str, u64); 15] = [
     ("old", 40),
     ("suspends", 400),
     ("halts", 400),
+    ("clings", 40),
 ];
 
 #[test]
