@@ -17,8 +17,8 @@ use usbback_core::{failed, Index, Operation};
 use usbif::{Direction, Status};
 
 /// Before the next operation for a device, after one of which udev has looked at each of its
-/// interfaces, or the USB core has said in the log that the bus is full: a guest could have
-/// that done without end.
+/// interfaces, or one that has failed, of which the USB core may have said something in the
+/// log: a guest could have that done without end. Busy or gone is nothing to speak of.
 const PAUSE: Delta = Delta::from_millis(500);
 
 /// An operation that a guest waits for.
@@ -75,7 +75,7 @@ impl Place {
             pending.operation,
             Operation::SetConfiguration(value) if current && before != Some(value)
         );
-        if reconfigured || result == Err(ENOSPC) {
+        if reconfigured || result.is_err_and(|error| error != ENODEV && error != EBUSY) {
             fsleep(PAUSE);
         }
         true
@@ -100,7 +100,7 @@ impl Place {
             }
             Operation::SetConfiguration(value) => {
                 if device.active_configuration() == Some(value) {
-                    return device.reset_configuration();
+                    return device.without_strings(LockedDevice::reset_configuration);
                 }
                 device.without_strings(|device| device.set_configuration(Some(value)))?;
                 if device.active_configuration().is_some() {

@@ -76,7 +76,7 @@ impl Power {
     /// # Errors
     ///
     /// The device is awake as before. `EBUSY`: it is in use, or may not be suspended.
-    /// `EINVAL`: another device.
+    /// `EIO`: it refuses, of which the core writes a line. `EINVAL`: another device.
     pub fn sleep(&self, device: &mut LockedDevice<'_>, wakeup: bool) -> Result {
         if !core::ptr::eq(&raw const **device, &raw const *self.device) {
             return Err(EINVAL);
@@ -100,7 +100,8 @@ impl Power {
         }
         // Refused, or somebody else keeps it awake, whom the core does not mention.
         self.woken();
-        Err(EBUSY)
+        // usb_runtime_suspend() has this for all that went wrong with the device.
+        Err(if result == EBUSY.to_errno() { EIO } else { EBUSY })
     }
 
     /// Makes sure that the core may suspend the device. False: somebody has forbidden it.

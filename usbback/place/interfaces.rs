@@ -73,9 +73,11 @@ impl Place {
     pub(super) fn release(&self, device: &mut LockedDevice<'_>) {
         let interfaces = self.interfaces();
         self.owned(|| {
-            for number in interfaces.iter() {
-                device.release_interface(&self.backend.driver, number);
-            }
+            device.without_strings(|device| {
+                for number in interfaces.iter() {
+                    device.release_interface(&self.backend.driver, number);
+                }
+            });
         });
         // Those that are no more, or were rebound, are not ours either.
         let mut inner = self.inner.lock();
