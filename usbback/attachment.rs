@@ -86,7 +86,13 @@ impl Attachment {
 
     /// Suspends the device, as its guest wants.
     pub(crate) fn sleep(&self, device: &mut LockedDevice<'_>, wakeup: bool) -> Result {
-        self.power.sleep(device, wakeup)
+        let result = self.power.sleep(device, wakeup);
+        if result.is_err() && self.is_awake() {
+            // Where the device itself refuses, the core has had us suspend its interfaces,
+            // and does not resume them.
+            self.resume();
+        }
+        result
     }
 
     /// Wakes it, if it sleeps.
