@@ -129,12 +129,16 @@ fn assign(backend: &Arc<Backend>, rule: Rule) -> Option<Arc<Place>> {
             Some(place)
         }
         Err(error) => {
-            pr_err!(
-                "{}: the toolstack assigns it, but there is another rule for the device or the \
-                 port ({})\n",
-                Show(&rule),
-                error.to_errno()
-            );
+            // Said again whenever the guest connects.
+            let vusb = backend.vusb(&rule.target);
+            if vusb.is_none_or(|vusb| vusb.limit.allows()) {
+                pr_err!(
+                    "{}: the toolstack assigns it, but there is another rule for the device or \
+                     the port ({})\n",
+                    Show(&rule),
+                    error.to_errno()
+                );
+            }
             None
         }
     }
