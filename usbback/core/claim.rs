@@ -4,13 +4,13 @@
 //! what the rule wants.
 //!
 //! A rule reserves its port in the kernel, so that whatever is plugged in there
-//! is offered to no driver, then takes the device's interfaces. A device that is
+//! is offered to no driver of interfaces, then takes the device's. A device that is
 //! in use by the host already, and named by the toolstack, is left to the
 //! toolstack to bind; then the port is reserved.
 //!
 //! A guest can reprogram its device. So a port that a guest has used stays
 //! reserved when the device or the guest goes, and what comes back there
-//! is shown to no driver, until an administrator releases it.
+//! is shown to none, until an administrator releases it.
 
 use crate::Unfit;
 
