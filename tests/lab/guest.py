@@ -65,7 +65,12 @@ class Guest(Domain):
     def configure(self, options: GuestOptions) -> str:
         """Writes the xl configuration; returns its path in dom0."""
         path = f"/run/lab/{self.name}.cfg"
-        extra = f"console=hvc0 loglevel=8 watchdog_thresh=60 usb_storage.delay_use=0 lab.ip={self.address} lab.frontend={options.frontend} {KERNEL.arguments} {options.kernel_args}"
+        # IPv6 would send something every few seconds: xen-netfront warns of a packet whose data is in
+        # a slab page (get_page()) when it is sent between a restoration and the driver's turn to resume.
+        extra = (
+            "console=hvc0 loglevel=8 watchdog_thresh=60 ipv6.disable=1 usb_storage.delay_use=0"
+            f" lab.ip={self.address} lab.frontend={options.frontend} {KERNEL.arguments} {options.kernel_args}"
+        )
         hvm = options.type == "hvm"
         if hvm:
             extra += f" {HVM_KERNEL_ARGS}"
