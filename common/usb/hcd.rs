@@ -229,7 +229,7 @@ impl<T: HostController> Hcd<T> {
         // for the other, in callbacks and when it frees it. So it gets a
         // device that nobody looks at; the real one is filled in afterwards.
         let mut decoy = KBox::new(bindings::device::default(), GFP_KERNEL)?;
-        // SAFETY: The table lives for ever. Of the device, the function only
+        // SAFETY: The table lives as long as this code. Of the device, the function only
         // stores the pointer and sets the driver data. The name is the
         // parent's, which outlives the controller.
         let raw = NonNull::new(unsafe {
@@ -248,13 +248,13 @@ impl<T: HostController> Hcd<T> {
         // SAFETY: The parent may be used while it is bound, which the caller, a driver
         // bound to it, sees to.
         to_result(unsafe { bindings::pvusb_helper_dma_set_masks(parent) })?;
-        // SAFETY: The structure is new and only known here. The private data
-        // has room for a pointer; it is a count of the `Arc`, which is dropped
-        // with the `Hcd`. The parent may be used while it is bound, which the
-        // caller, a driver bound to it, sees to.
+        // SAFETY: The structure is new, made with a table of `T`'s, and only known here. What
+        // it holds is a count of the `Arc`, which is dropped with the `Hcd`. The parent may be
+        // used while it is bound, which the caller, a driver bound to it, sees to.
         unsafe {
             (*hcd).self_.controller = parent;
             (*hcd).self_.sysdev = parent;
+            hcd_table::keep_table::<T>(hcd);
             hcd_table::set_controller(hcd, controller);
             // Lists are taken as they come.
             (*hcd).self_.sg_tablesize = u32::MAX;

@@ -30,15 +30,48 @@ pub(crate) fn usb11<T: HostController>() -> &'static bindings::hc_driver {
     Table::<T>::USB11
 }
 
-/// Where the private data holds the pointer to the driver.
+/// What the structure of a controller has for us.
+#[repr(C)]
+struct Private<T> {
+    driver: *const T,
+    table: bindings::hc_driver,
+}
+
+/// Where that is.
 ///
 /// # Safety
 ///
 /// `hcd` must be valid, and made with one of the tables here.
-unsafe fn place<T>(hcd: Raw) -> *mut *const T {
-    // SAFETY: By this function's contract: the tables ask for room of a pointer
-    // there, aligned to 8 bytes.
+unsafe fn private<T>(hcd: Raw) -> *mut Private<T> {
+    // SAFETY: By this function's contract: the tables ask for the room, which is aligned to
+    // 8 bytes.
     unsafe { (&raw mut (*hcd).hcd_priv).cast() }
+}
+
+/// Where the private data holds the pointer to the driver.
+///
+/// # Safety
+///
+/// As for [`private`].
+unsafe fn place<T>(hcd: Raw) -> *mut *const T {
+    // SAFETY: By this function's contract.
+    unsafe { &raw mut (*private::<T>(hcd)).driver }
+}
+
+/// Has a controller use a table of its own. The core looks into it as long as it has the
+/// controller, which a process that has mapped memory of a device's node keeps, and we may
+/// be unloaded then.
+///
+/// # Safety
+///
+/// As for [`private`]; called once, before anybody else knows the controller.
+pub(crate) unsafe fn keep_table<T: HostController>(hcd: Raw) {
+    // SAFETY: By this function's contract; the table that it has is one of ours.
+    unsafe {
+        let table = &raw mut (*private::<T>(hcd)).table;
+        table.write(*(*hcd).driver);
+        (*hcd).driver = table;
+    }
 }
 
 /// Lets a controller find its driver.
@@ -86,7 +119,7 @@ impl<T: HostController> Table<T> {
         let mut table: bindings::hc_driver = unsafe { core::mem::zeroed() };
         table.description = kernel::str::as_char_ptr_in_const_context(T::NAME);
         table.product_desc = kernel::str::as_char_ptr_in_const_context(product);
-        table.hcd_priv_size = size_of::<*const T>();
+        table.hcd_priv_size = size_of::<Private<T>>();
         table.flags = (generation | bindings::HCD_BH) as Int;
         table.reset = Some(Self::reset);
         table.start = Some(Self::start);

@@ -37,6 +37,18 @@ def test_rmmod_with_a_vusb_bound_says_in_use(guest, vusb):
         assert "in use" in output
 
 
+def test_memory_of_a_device_outlives_the_driver(guest, vusb):
+    """The USB core looks into its controller's table when a process lets go of what it has mapped."""
+    node = "$(printf /dev/bus/usb/%03d/001 $(cat /sys/bus/xen/devices/vusb-0/usb*/busnum))"
+    holder = guest.job(f"exec storm --hold {node}")
+    guest.wait("grep -q /dev/bus/usb/ /proc/[0-9]*/maps", 10, "nothing is mapped")
+    guest.run(f"echo vusb-0 >{FRONTEND}/unbind; rmmod xen_hcd")
+    assert holder.running(), holder.wait().output
+    holder.kill()
+    guest.run("modprobe xen-hcd")
+    vusb.wait_connected()
+
+
 @both_frontends
 def test_backend_unbound_under_load(guest, usbback, counts, loaded_pair, frontend):
     vusb, stick = loaded_pair

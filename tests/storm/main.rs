@@ -25,11 +25,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 const USAGE: &str = "\
 Usage: storm [OPTION...] NODE...
        storm --mapped NODE
+       storm --hold NODE
 Submits URBs to simulated devices of kind echo, given by their usbfs nodes, and
 takes each back at a random moment. Says what has come of them.
 
 With --mapped, reads 64 pages of a device of kind zero, one after the other,
-into memory that is mapped from its node.
+into memory that is mapped from its node. With --hold, maps a page from the node
+of any device and keeps it.
 
   --threads N   for each device (default 2)
   --pairs N     URBs that are submitted and taken back in all (default 1000)
@@ -128,6 +130,7 @@ fn main() -> ExitCode {
     }
     let done = match words.as_slice() {
         [option, node] if option == "--mapped" => mapped::read(node, MAPPED),
+        [option, node] if option == "--hold" => mapped::hold(node),
         _ => match parse(words.into_iter()) {
             Some(options) => run(&options),
             None => {

@@ -5,6 +5,7 @@
 
 use crate::usbfs::{Kind, Urb, Usbfs};
 use crate::Result;
+use std::thread;
 use std::time::Duration;
 
 /// The bulk endpoint that sends.
@@ -35,4 +36,15 @@ pub(crate) fn read(node: &str, pages: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Maps a page and keeps it until the process is ended.
+///
+/// # Errors
+/// The node has none.
+pub(crate) fn hold(node: &str) -> Result<()> {
+    let _page = Usbfs::unclaimed(node)?.page()?;
+    loop {
+        thread::park();
+    }
 }

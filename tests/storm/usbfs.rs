@@ -144,7 +144,7 @@ fn call(file: impl AsFd, call: Call) -> rustix::io::Result<()> {
     unsafe { ioctl::ioctl(file, call) }
 }
 
-/// A device whose interface 0 is ours.
+/// A device whose interface 0 is ours, mostly.
 pub(crate) struct Usbfs {
     file: File,
     /// Addresses of all URBs that were ever submitted.
@@ -153,10 +153,15 @@ pub(crate) struct Usbfs {
 
 impl Usbfs {
     pub(crate) fn open(node: &str) -> Result<Self> {
-        let file = File::options().read(true).write(true).open(node)?;
-        call(&file, Call::claim(&mut 0))?;
+        let opened = Self::unclaimed(node)?;
+        call(&opened.file, Call::claim(&mut 0))?;
+        Ok(opened)
+    }
+
+    /// A device none of whose interfaces is, such as a root hub.
+    pub(crate) fn unclaimed(node: &str) -> Result<Self> {
         Ok(Self {
-            file,
+            file: File::options().read(true).write(true).open(node)?,
             known: Mutex::default(),
         })
     }
