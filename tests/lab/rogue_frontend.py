@@ -148,3 +148,9 @@ class BoundedLog:
             allowed = at_once + a_second * (time.monotonic() - self._start)
             print(f"dom0 has logged {lines} lines about the guest, {allowed:.0f} are allowed")
             assert lines <= allowed
+
+
+def held(dom0) -> dict[str, int]:
+    """What dom0 has of guests' rings: foreign pages mapped, and event channels bound for us."""
+    counts = dom0.run("grep -c xenbus_map_ring /proc/vmallocinfo; grep -c vusb /proc/interrupts; true").split()
+    return dict(zip(("rings", "channels"), map(int, counts), strict=True))
