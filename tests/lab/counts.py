@@ -61,7 +61,7 @@ LONG = Counts(
     rogue_step=1,
     rogue_seeds=200,
     # For each seed. All three: a million requests, 2,040 connections and 2^20 events of a
-    # hostile frontend; 200,000 responses and 1,080 connections of a hostile backend.
+    # hostile frontend; 200,000 responses and 1,000 connections of a hostile backend.
     hostile_seeds=3,
     hostile_requests=350_000,
     # Twice as many are made.
@@ -69,8 +69,8 @@ LONG = Counts(
     hostile_events=350_000,
     flood_s=60,
     lying_responses=70_000,
-    # Three times as many are made.
-    lying_connections=120,
+    # Two and a half times as many are made.
+    lying_connections=135,
     kept_pages=1000,
     storm_pairs=10_000,
     old_rounds=256,
