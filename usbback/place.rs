@@ -25,7 +25,6 @@ use usb::port::{HubPort, Owner};
 use usbback_core as core_;
 use usbback_core::{next_step, unfit, BusName, HostSpeed, Interfaces, Leave, Origin, Step, View};
 use xen::patience::patiently;
-use xen::ratelimit::RateLimit;
 
 /// Most steps in a row; a device that changes all the time comes up again.
 const STEPS: usize = 32;
@@ -41,9 +40,6 @@ pub(crate) struct Place {
     pub(crate) inner: Mutex<Inner>,
     /// Of the ports in `inner`, which go first.
     owner: Owner,
-    /// Log lines that a guest provokes whenever it connects and leaves.
-    #[pin]
-    limit: RateLimit,
     #[pin]
     work: Work<Place>,
 }
@@ -141,7 +137,6 @@ impl Place {
                 busname,
                 backend,
                 owner,
-                limit <- RateLimit::new(),
                 turn <- new_mutex!(()),
                 inner <- new_mutex!(Inner {
                     port: None,

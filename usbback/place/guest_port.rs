@@ -22,13 +22,11 @@ impl Place {
         };
         let port = stand.rule.target.port;
         if port.get() > vusb.ports {
-            if self.limit.allows() {
-                pr_warn!(
-                    "{}: that vusb has {} ports\n",
-                    Show(&stand.rule),
-                    vusb.ports
-                );
-            }
+            pr_warn!(
+                "{}: that vusb has {} ports\n",
+                Show(&stand.rule),
+                vusb.ports
+            );
             return false;
         }
         let Ok(speed) = unfit(device.is_hub(), host_speed(device), Some(vusb.version)) else {
@@ -46,13 +44,11 @@ impl Place {
         let attached = match attached {
             Ok(attached) => attached,
             Err(error) => {
-                if self.limit.allows() {
-                    dev_err!(
-                        (**device).as_ref(),
-                        "not for a guest now: it cannot be attached ({})\n",
-                        error.to_errno()
-                    );
-                }
+                dev_err!(
+                    (**device).as_ref(),
+                    "not for a guest now: it cannot be attached ({})\n",
+                    error.to_errno()
+                );
                 return false;
             }
         };
@@ -69,17 +65,15 @@ impl Place {
             return false;
         }
         let (vendor, product) = device.ids();
-        if self.limit.allows() {
-            dev_info!(
-                (**device).as_ref(),
-                "{:04x}:{:04x} goes to domain {}, vusb {}, port {}\n",
-                vendor,
-                product,
-                vusb.domid,
-                vusb.id,
-                port.get()
-            );
-        }
+        dev_info!(
+            (**device).as_ref(),
+            "{:04x}:{:04x} goes to domain {}, vusb {}, port {}\n",
+            vendor,
+            product,
+            vusb.domid,
+            vusb.id,
+            port.get()
+        );
         true
     }
 
@@ -88,15 +82,13 @@ impl Place {
         let attached = self.inner.lock().attached.take();
         if let Some(attached) = attached {
             attached.withdraw();
-            if self.limit.allows() {
-                pr_info!(
-                    "{}: taken from domain {}, vusb {}, port {}\n",
-                    Show(&self.busname),
-                    attached.vusb.domid,
-                    attached.vusb.id,
-                    attached.port.get()
-                );
-            }
+            pr_info!(
+                "{}: taken from domain {}, vusb {}, port {}\n",
+                Show(&self.busname),
+                attached.vusb.domid,
+                attached.vusb.id,
+                attached.port.get()
+            );
         }
     }
 
