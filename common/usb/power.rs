@@ -101,7 +101,11 @@ impl Power {
         // Refused, or somebody else keeps it awake, whom the core does not mention.
         self.woken();
         // usb_runtime_suspend() has this for all that went wrong with the device.
-        Err(if result == EBUSY.to_errno() { EIO } else { EBUSY })
+        Err(if result == EBUSY.to_errno() {
+            EIO
+        } else {
+            EBUSY
+        })
     }
 
     /// Makes sure that the core may suspend the device. False: somebody has forbidden it.
