@@ -70,7 +70,7 @@ LONG = Counts(
     flood_s=60,
     lying_responses=70_000,
     # Two and a half times as many are made.
-    lying_connections=135,
+    lying_connections=150,
     kept_pages=1000,
     storm_pairs=10_000,
     old_rounds=256,
