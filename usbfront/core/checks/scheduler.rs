@@ -5,7 +5,7 @@
 use super::sending::{answer, bulk, send};
 use crate::table::{scheduler, Tested};
 use usbfront_core::*;
-use usbif::{Direction, Response, Status};
+use usbif::{Direction, PortNumber, Response, Status};
 
 #[cfg_attr(CONFIG_KUNIT, ::kernel::macros::kunit_tests(pvusb_scheduler))]
 mod pvusb_scheduler {
@@ -36,7 +36,8 @@ mod pvusb_scheduler {
         });
         let [job, ..] = jobs;
         assert_eq!(send(&mut tested).len(), 4);
-        // And so does an unlink, with the ring otherwise full.
+        // And so does an unlink, with the ring otherwise full; a suspension waits.
+        assert_eq!(tested.suspend(PortNumber::new(1).unwrap()), None);
         assert!(tested.cancel(job).is_none());
         assert!(matches!(tested.next_work(), Some(Work::Unlink { .. })));
         assert!(tested.next_work().is_none());
