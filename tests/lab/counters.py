@@ -10,11 +10,15 @@ def counters(domain: Domain, device: str) -> dict[str, int]:
     return {name: int(value) for name, _, value in (line.partition(":") for line in lines)}
 
 
+def backend(vusb: Vusb) -> str:
+    """The device in dom0 of the backend's half."""
+    return f"/sys/bus/xen-backend/devices/vusb-{vusb.domid}-{vusb.number}"
+
+
 def halves(vusb: Vusb) -> tuple[dict[str, int], dict[str, int]]:
     """The frontend's, the backend's."""
     front = f"/sys/bus/xen/devices/vusb-{vusb.number}"
-    back = f"/sys/bus/xen-backend/devices/vusb-{vusb.domid}-{vusb.number}"
-    return counters(vusb.guest, front), counters(vusb.dom0, back)
+    return counters(vusb.guest, front), counters(vusb.dom0, backend(vusb))
 
 
 def grown(before: tuple[dict[str, int], ...], after: tuple[dict[str, int], ...]) -> tuple[dict[str, int], ...]:

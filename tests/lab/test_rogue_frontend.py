@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lab.channel import PATIENCE
+from lab.counters import backend
 from lab.emulated import SerialAdapter
 from lab.gadget import Stick
 from lab.memory import NoGrowth
@@ -29,11 +30,6 @@ def other(lab):
         other.start()
     yield other
     other.destroy()
-
-
-def counters(rogue) -> str:
-    """Where the backend counts."""
-    return f"/sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0/counters"
 
 
 FLOODS = 2
@@ -104,7 +100,7 @@ def test_taken_from_one_that_clings(lab, guest, usbback):
         rogue.give()
         rogue.wait_given()
         clinging, _ = rogue.start("clings", FOR_EVER, 1)
-        dom0.wait(f"[ $(cat {counters(rogue)}/errors) -ge {CLINGING} ]", 60, "nothing is refused")
+        dom0.wait(f"[ $(cat {backend(rogue.vusb)}/counters/errors) -ge {CLINGING} ]", 60, "nothing is refused")
         begin = time.monotonic()
         usbback.remove(rogue.vusb.rule(stick.busname, 1))
         dom0.wait(f"ls -d {stick.sysfs}/*/host*", 60, "usb-storage does not get it")
@@ -125,7 +121,7 @@ def test_vanishing(lab, guest, usbback, counts):
         for seed in range(3):
             rogue.wait_given()
             rogue.attack("vanish", 5, seed)
-            dom0.wait(f"[ ! -e /sys/bus/xen-backend/devices/vusb-{rogue.vusb.domid}-0 ]", 30, "the backend keeps the dead")
+            dom0.wait(f"[ ! -e {backend(rogue.vusb)} ]", 30, "the backend keeps the dead")
             assert held(dom0) == before
             rogue.vusb.remove_forcibly()
             rogue.make()
@@ -140,7 +136,7 @@ def test_flood_of_events(lab, guest, other, usbback, counts):
     dom0 = lab.dom0
     with Stick(dom0, 0, mib=4) as stick, Reader(usbback, other, udc=1, pause_s=0) as reader:
         rogue = RogueFrontend(usbback, guest, stick)
-        spurious = f"cat {counters(rogue)}/spurious_events"
+        spurious = f"cat {backend(rogue.vusb)}/counters/spurious_events"
         busy, flooded, events = 0, 0, 0
         for turn in range(FLOODS):
             busy += read_beside(reader, guest.job("while :; do :; done"), counts.flood_s)
