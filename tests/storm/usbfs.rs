@@ -144,7 +144,7 @@ fn call(file: impl AsFd, call: Call) -> rustix::io::Result<()> {
     unsafe { ioctl::ioctl(file, call) }
 }
 
-/// A device whose interface 0 is ours, mostly.
+/// An open device, whose interface 0 is ours if it was claimed.
 pub(crate) struct Usbfs {
     file: File,
     /// Addresses of all URBs that were ever submitted.
