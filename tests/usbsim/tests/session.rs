@@ -301,6 +301,11 @@ fn a_halted_endpoint_stalls_until_it_is_cleared() {
     }
 }
 
+/// Requests that a driver has queued for pictures. What comes while there is none is lost, as on
+/// a wire; these last for two seconds of a clock that is eight times slow, for a
+/// busy machine may not let us queue the next ones before.
+const QUEUED: usize = 64;
+
 /// Reads pictures as a UVC driver does; returns their numbers.
 fn pictures(format: u8, payload: u32, alternate: u8, count: usize) -> Vec<u32> {
     let mut kernel = Kernel::slow(device("camera", &[]), 8);
@@ -318,7 +323,7 @@ fn pictures(format: u8, payload: u32, alternate: u8, count: usize) -> Vec<u32> {
         payload
     );
     kernel.control([1, 11, alternate, 0, 1, 0, 0, 0]);
-    for _ in 0..4 {
+    for _ in 0..QUEUED {
         kernel.stream_in(0x81, 32, payload);
     }
     let (mut numbers, mut picture) = (Vec::new(), Vec::new());
