@@ -13,7 +13,7 @@ mod session;
 pub(crate) use attack::{find, ATTACKS};
 pub(crate) use command::{run, usage, Options};
 
-use crate::frontend::{state, BACKEND};
+use crate::frontend::state;
 use crate::xen::event::Channel;
 use crate::xen::foreign::Foreign;
 use crate::xen::store::Store;
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for the frontend's next state. An emulated guest is slow.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
+/// The domain that this runs in, dom0.
+const BACKEND: DomId = 0;
 /// Ports of the root hub.
 const PORTS: u8 = 8;
 

@@ -7,17 +7,15 @@ pub(crate) mod device;
 pub(crate) mod stick;
 
 use crate::xen::event::Channel;
-use crate::xen::grant::{Access, Grants};
+use crate::xen::grant::{Access, Grants, Page};
 use crate::xen::store::Store;
+use crate::xen::DomId;
 use crate::Result;
 use connection::Connection;
 use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use usbif::PortNumber;
-
-/// The backend's domain.
-pub(crate) const BACKEND: u16 = 0;
 
 /// Longest wait for the backend's next state. An emulated dom0 is slow.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
@@ -43,6 +41,8 @@ pub(crate) const NODES: [&str; 4] = ["urb-ring-ref", "conn-ring-ref", "ring-ref"
 pub(crate) struct Vusb {
     pub(crate) store: Store,
     pub(crate) grants: Grants,
+    /// The backend's domain.
+    backend: DomId,
     front: String,
     back: String,
 }
@@ -51,15 +51,29 @@ impl Vusb {
     pub(crate) fn open(number: u16) -> Result<Self> {
         let store = Store::open()?;
         let front = format!("device/vusb/{number}");
-        let back = store
-            .read(&format!("{front}/backend"))?
-            .ok_or("there is no such vusb")?;
+        let node = |name| -> Result<String> {
+            let value = store.read(&format!("{front}/{name}"))?;
+            Ok(value.ok_or_else(|| format!("there is no such vusb, or it has no {name}"))?)
+        };
+        let backend = node("backend-id")?.parse()?;
+        let back = node("backend")?;
         Ok(Self {
             store,
             grants: Grants::open()?,
+            backend,
             front,
             back,
         })
+    }
+
+    /// A page granted to the backend.
+    pub(crate) fn page(&self, access: Access) -> Result<Page> {
+        self.grants.page(self.backend, access)
+    }
+
+    /// Pages that the backend may read and write.
+    pub(crate) fn pages(&self, count: usize) -> Result<Vec<Page>> {
+        (0..count).map(|_| self.page(Access::ReadWrite)).collect()
     }
 
     /// Path of a node of the frontend's directory.
@@ -155,9 +169,9 @@ impl Vusb {
     /// Rings that nobody knows yet.
     pub(crate) fn rings(&self) -> Result<Connection> {
         Ok(Connection::new(
-            self.grants.page(BACKEND, Access::ReadWrite)?,
-            self.grants.page(BACKEND, Access::ReadWrite)?,
-            Channel::allocate(BACKEND)?,
+            self.page(Access::ReadWrite)?,
+            self.page(Access::ReadWrite)?,
+            Channel::allocate(self.backend)?,
         ))
     }
 

@@ -6,7 +6,6 @@ use super::maker::{void_grant, Maker};
 use super::Arena;
 use crate::frontend::connection::Connection;
 use crate::frontend::state::CLOSING;
-use crate::frontend::BACKEND;
 use crate::xen::grant::{Access, Page};
 use crate::Result;
 use ring::SharedPage;
@@ -58,7 +57,7 @@ fn list(segments: &[Segment]) -> Result<Segments> {
 }
 
 fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Result<()> {
-    let grants = &arena.vusb.grants;
+    let vusb = arena.vusb;
     match arena.random.u8(0..8) {
         0 => {
             let gref = void_grant(&mut arena.random);
@@ -66,20 +65,20 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
             refused("a grant that nobody has issued", status)
         }
         1 => {
-            let page = grants.page(BACKEND, Access::Read)?;
+            let page = vusb.page(Access::Read)?;
             let status = fetch(arena, maker, connection, &[at(page.gref(), 0, LENGTH)])?;
             untouched(&page)?;
             refused("a page that can only be read", status)
         }
         2 => {
-            let page = grants.page(NOBODY, Access::ReadWrite)?;
+            let page = vusb.grants.page(NOBODY, Access::ReadWrite)?;
             let status = fetch(arena, maker, connection, &[at(page.gref(), 0, LENGTH)])?;
             untouched(&page)?;
             refused("a page granted to another domain", status)
         }
         // One good segment and a bad one.
         3 => {
-            let page = grants.page(BACKEND, Access::ReadWrite)?;
+            let page = vusb.page(Access::ReadWrite)?;
             let gref = void_grant(&mut arena.random);
             let status = fetch(
                 arena,
@@ -91,12 +90,12 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
         }
         // Revoked before: the number may be another grant of ours by now.
         4 => {
-            let gref = grants.page(BACKEND, Access::ReadWrite)?.gref();
+            let gref = vusb.page(Access::ReadWrite)?.gref();
             fetch(arena, maker, connection, &[at(gref, 0, LENGTH)]).map(drop)
         }
         // Revoked in mid-flight.
         5 => {
-            let page = grants.page(BACKEND, Access::ReadWrite)?;
+            let page = vusb.page(Access::ReadWrite)?;
             let id = connection.fresh_id();
             let data = list(&[at(page.gref(), 0, LENGTH)])?;
             connection.push(&maker.descriptor_into(id, data, &mut arena.random).encode())?;
@@ -106,7 +105,7 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
         }
         // Sixteen segments over each other: the device's last bytes win.
         6 => {
-            let page = grants.page(BACKEND, Access::ReadWrite)?;
+            let page = vusb.page(Access::ReadWrite)?;
             let mut segments = [at(page.gref(), 0, 1); 16];
             segments[15].length = 3;
             let status = fetch(arena, maker, connection, &segments)?;

@@ -7,7 +7,7 @@
 
 use crate::frontend::connection::Connection;
 use crate::frontend::device::{segments, Device};
-use crate::frontend::{Vusb, BACKEND};
+use crate::frontend::Vusb;
 use crate::xen::grant::{Access, Page};
 use crate::Result;
 use fastrand::Rng;
@@ -47,8 +47,8 @@ pub(crate) struct Maker {
 impl Maker {
     pub(crate) fn new(vusb: &Vusb, devices: Vec<Device>) -> Result<Self> {
         Ok(Self {
-            data: vusb.grants.pages(16)?,
-            descriptors: vusb.grants.page(BACKEND, Access::ReadWrite)?,
+            data: vusb.pages(16)?,
+            descriptors: vusb.page(Access::ReadWrite)?,
             devices,
         })
     }

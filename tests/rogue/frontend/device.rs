@@ -3,8 +3,8 @@
 //! An honest driver's use of a device: USB 2.0, chapter 9.
 
 use super::connection::Connection;
-use super::{Vusb, BACKEND};
-use crate::xen::grant::{Access, Page};
+use super::Vusb;
+use crate::xen::grant::Page;
 use crate::Result;
 use ring::{SharedPage, PAGE_SIZE};
 use std::time::Duration;
@@ -77,14 +77,11 @@ impl Device {
         port: PortNumber,
         descriptor: &[u8],
     ) -> Result<Self> {
-        let pages = (0..16)
-            .map(|_| vusb.grants.page(BACKEND, Access::ReadWrite))
-            .collect::<Result<_>>()?;
         let mut this = Self {
             port,
             address: 0,
             endpoints: Vec::new(),
-            pages,
+            pages: vusb.pages(16)?,
         };
         this.get_descriptor(connection, DEVICE_DESCRIPTOR, 18)?;
         let address = port.get() + 1;

@@ -62,6 +62,7 @@ pub(super) struct Backend {
 pub(super) fn create(world: &World) {
     let mut nodes = locked(&world.nodes);
     nodes.insert(format!("{FRONT}/backend"), BACK.into());
+    nodes.insert(format!("{FRONT}/backend-id"), b"0".to_vec());
     nodes.insert(format!("{FRONT}/state"), b"1".to_vec());
     nodes.insert(format!("{BACK}/state"), b"2".to_vec());
     nodes.insert(format!("{BACK}/port-1"), b"3".to_vec());

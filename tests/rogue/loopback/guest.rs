@@ -194,7 +194,9 @@ impl Guest {
             urbs: FrontRing::new(page()?),
             conn,
             channel: Channel::allocate(0)?,
-            data: grants.pages(DEPTH)?,
+            data: (0..DEPTH)
+                .map(|_| grants.page(0, Access::ReadWrite))
+                .collect::<Result<_>>()?,
             list: page()?,
             hub,
             flight: BTreeMap::new(),

@@ -174,12 +174,6 @@ pub(crate) mod grant {
             locked(&self.0.grants).insert(gref, Arc::downgrade(&memory));
             Ok(Page { memory, gref })
         }
-
-        pub(crate) fn pages(&self, count: usize) -> Result<Vec<Page>> {
-            (0..count)
-                .map(|_| self.page(0, Access::ReadWrite))
-                .collect()
-        }
     }
 
     /// A page. Words, so that an index is never seen half written.

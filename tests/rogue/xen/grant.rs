@@ -85,13 +85,6 @@ impl Grants {
         call(&*self.0, GROUP, ALLOC_GREF, &mut alloc)?;
         Page::map(&self.0, alloc.index, alloc.gref, DEALLOC_GREF)
     }
-
-    /// As many pages for dom0, for reading and writing.
-    pub(crate) fn pages(&self, count: usize) -> Result<Vec<Page>> {
-        (0..count)
-            .map(|_| self.page(0, Access::ReadWrite))
-            .collect()
-    }
 }
 
 struct Mapping {
