@@ -49,10 +49,13 @@ check: ## run all tests, or with PART=NAME those of one part
 	@scripts/check $(if $(filter host,$(PART)),--only host,$(PART:%=--part %))
 
 # Hours for all of them. Each part has its report.
-check-long: $(addprefix check-long-,$(or $(PART),$(PARTS))) ## host tests, planted bugs and the lab at full counts, or with PART=NAME one part; reports in Documentation/reports
+check-long: $(addprefix check-long-,$(or $(PART),$(PARTS) mutants)) ## host tests, planted bugs (PART=mutants) and the lab at full counts, or with PART=NAME one part; reports in Documentation/reports
 
 check-long-host:
 	@scripts/check --long --only host --report Documentation/reports/host.md
+
+check-long-mutants:
+	@scripts/mutants
 
 check-long-%:
 	@scripts/check --long --part $* --report Documentation/reports/$*.md
