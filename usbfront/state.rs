@@ -120,9 +120,12 @@ impl State {
     }
 
     /// The controller is to be removed. Drivers unlink one URB after the other then, and a
-    /// backend's patience with each would add up.
+    /// backend's patience with each would add up. And who waits for an URB with a device
+    /// locked, as an ioctl of `usbtest`'s does, unlinks nothing, and keeps the
+    /// device from being disconnected.
     pub(crate) fn leave(&mut self) {
         self.leaving = Some(0);
+        self.watch();
     }
 
     /// Whether URBs cannot be accepted.
@@ -274,12 +277,17 @@ impl State {
         }
     }
 
-    /// Lets the watchdog run while the backend owes an answer within bounded
-    /// time: an unlink, what was unlinked, or a suspension. Requests that wait for
-    /// the device may take for ever; a port reset cannot, for the core unlinks its
-    /// requests after 5 s.
+    /// Whether the backend owes an answer within bounded time: an unlink, what was
+    /// unlinked, or a suspension; any, when the controller is being removed. Otherwise requests
+    /// that wait for the device may take for ever; a port reset cannot, for the core unlinks
+    /// its requests after 5 s.
+    fn is_owed(&self) -> bool {
+        self.scheduler.owed() > 0 || (self.leaving.is_some() && self.scheduler.in_flight())
+    }
+
+    /// Lets the watchdog run while the backend owes an answer within bounded time.
     fn watch(&mut self) {
-        let owed = self.scheduler.owed() > 0;
+        let owed = self.is_owed();
         if owed == self.watched || (self.watched && self.leaving.is_some()) {
             return;
         }
@@ -411,8 +419,7 @@ pub(crate) fn look(locked: &mut Locked<'_, Controller>) -> Result<(), Broken> {
         *all = all.saturating_add(1);
         looks = looks.max(*all);
     }
-    let owed = locked.scheduler.owed() > 0;
-    let overdue = owed && looks.saturating_mul(LOOK) >= PATIENCE;
+    let overdue = locked.is_owed() && looks.saturating_mul(LOOK) >= PATIENCE;
     match &locked.link {
         Some(link) if link.channel.is_unbound() => Err(Broken::Vanished),
         Some(_) if overdue => Err(Broken::Silent),

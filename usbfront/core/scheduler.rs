@@ -383,6 +383,12 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         self.slots.owed()
     }
 
+    /// Whether any request at all is without an answer.
+    #[must_use]
+    pub fn in_flight(&self) -> bool {
+        self.slots.in_flight()
+    }
+
     /// A look of the watchdog: how often it has looked since the answer that is owed the
     /// longest is.
     pub fn look(&mut self) -> u32 {

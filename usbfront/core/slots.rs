@@ -170,6 +170,11 @@ impl Slots {
         })
     }
 
+    /// Whether any request is without an answer.
+    pub(crate) fn in_flight(&self) -> bool {
+        usize::from(self.free) < SLOTS
+    }
+
     /// How many answers the backend owes within bounded time.
     pub(crate) fn owed(&self) -> usize {
         self.entries.iter().filter(|entry| entry.is_owed()).count()

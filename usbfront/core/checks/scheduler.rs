@@ -45,6 +45,20 @@ mod pvusb_scheduler {
     }
 
     #[test]
+    fn a_request_is_in_flight_until_its_answer() {
+        let mut tested = scheduler();
+        let reads = tested.add_endpoint().unwrap();
+        tested.submit(reads, bulk(Direction::In, 64), 0).unwrap();
+        assert!(!tested.in_flight());
+        let (_, sent) = send(&mut tested).pop().unwrap();
+        assert!(tested.in_flight());
+        // It may take for ever.
+        assert_eq!(tested.owed(), 0);
+        answer(&mut tested, sent, 64, Status::Ok);
+        assert!(!tested.in_flight());
+    }
+
+    #[test]
     fn the_answer_that_is_owed_the_longest_counts() {
         let mut tested = scheduler();
         let unlink = |tested: &mut Tested, payload| {
