@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from lab.channel import PATIENCE
 from lab.memory import NoGrowth
 from lab.rogue_backend import BoundedLog, Driver, MappedReader, RogueBackend
 from lab.rogue_frontend import Reader
@@ -18,6 +19,13 @@ from lab.rogue_frontend import Reader
 # Shares of a run's responses and connections. Most rounds of the smaller ones end
 # their connection, which costs as much as hundreds of answers.
 RESPONSES = {"answers": 0.958, "packets": 0.01, "mappings": 0.03, "rewrites": 0.002}
+# A backend's process has died.
+AT_ONCE_S = 5
+# A process waits in the kernel, and is not to be disturbed, for seconds.
+STUCK = (
+    'stuck() { grep -ls "^State:.D" /proc/[0-9]*/status | xargs -r grep -l "^Name:.testusb"; };'
+    ' before=$(stuck); [ "$before" ] && sleep 3 && [ "$before" = "$(stuck)" ]'
+)
 # A short run has so many of each.
 FEW = 4
 CONNECTIONS = {"lies": 0.3, "indices": 0.15, "ports": 0.15, "nodes": 0.1, "silence": 0.1, "deaths": 0.15, "keeps": 0.05}
@@ -96,5 +104,26 @@ def test_silence(lab, guest, usbback):
         unbound.remove()
         given_up.survived(jobs[0], 240)
     given_up.remove()
+    guest.run("rmmod usbtest xen_hcd")
+    assert_serves(usbback, guest)
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
+def test_taken_away_while_a_device_is_locked(lab, guest, usbback, alive):
+    """A driver that waits for a transfer without a limit, with the device locked, does not keep its controller for ever."""
+    guest.run("modprobe xen-hcd")
+    rogue = RogueBackend(lab.dom0, guest)
+    with Driver(guest):
+        job = rogue.start("withholds", 1, 1)
+        guest.wait(STUCK, 60, "no isochronous transfer is waited for")
+        if not alive:
+            job.kill()
+        start = time.monotonic()
+        rogue.unbind(90)
+        took = time.monotonic() - start
+        print(f"unbound after {took:.1f} s")
+        assert alive or took < AT_ONCE_S * PATIENCE
+        job.kill()
+        rogue.remove()
     guest.run("rmmod usbtest xen_hcd")
     assert_serves(usbback, guest)

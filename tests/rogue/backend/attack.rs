@@ -19,6 +19,7 @@ mod rewrites;
 mod silence;
 mod states;
 mod storms;
+mod withholds;
 
 use super::session::Session;
 use super::Vusb;
@@ -110,7 +111,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 14] = [
+pub(crate) const ATTACKS: [Attack; 15] = [
     attack(
         "answers",
         "responses",
@@ -189,6 +190,12 @@ pub(crate) const ATTACKS: [Attack; 14] = [
         "connections",
         "a new beginning with the last one's pages still mapped",
         keeps::run,
+    ),
+    attack(
+        "withholds",
+        "connections",
+        "no answer to an isochronous transfer, until the frontend is taken away",
+        withholds::run,
     ),
 ];
 

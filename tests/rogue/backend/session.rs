@@ -7,11 +7,14 @@ use super::link::Link;
 use super::{Vusb, PATIENCE};
 use crate::Result;
 use std::time::{Duration, Instant};
-use usbif::{Request, Response, Speed, Status, Submit};
+use usbif::{Kind, Request, Response, Segments, Speed, Status, Submit};
 
 /// A guest that asks for nothing so long is shown the device anew: its driver may
 /// have been told something that made it give up.
 const BORED: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
+
+/// Transfers that are served until an isochronous one comes.
+const OTHERS: u32 = 20_000;
 
 /// Where the device is.
 const PORT: u8 = 1;
@@ -70,6 +73,20 @@ impl<'a> Session<'a> {
     pub(crate) fn honest_transfer(&mut self) -> Result<Submit> {
         self.transfer()?
             .ok_or_else(|| "the frontend gives an honest backend up".into())
+    }
+
+    /// The next isochronous transfer, and where its descriptors are. The others are served
+    /// as they should be.
+    pub(crate) fn isochronous(&mut self) -> Result<(Submit, Segments)> {
+        for _ in 0..OTHERS {
+            let submit = self.honest_transfer()?;
+            if let Kind::Isochronous { descriptors, .. } = submit.kind {
+                return Ok((submit, descriptors));
+            }
+            let response = self.device.transfer(&submit)?;
+            self.answer(&response)?;
+        }
+        Err("the guest does no isochronous transfers".into())
     }
 
     /// A transfer that is there already.

@@ -34,7 +34,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good frontend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 14] = [
+const COUNTS: [(&str, u64); 15] = [
     ("answers", 600),
     ("rewrites", 50),
     ("packets", 40),
@@ -49,6 +49,7 @@ const COUNTS: [(&str, u64); 14] = [
     ("deaths", 30),
     ("mute", 1),
     ("keeps", 10),
+    ("withholds", 1),
 ];
 
 #[test]

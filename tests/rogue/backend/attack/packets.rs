@@ -5,33 +5,19 @@
 
 use super::Arena;
 use crate::Result;
-use usbif::{IsoDescriptor, Kind, Segments};
+use usbif::{IsoDescriptor, Segments};
 
-/// Transfers that are served until an isochronous one comes.
-const PATIENCE: u32 = 20_000;
 /// One of so many answers is a lie, and ends the connection.
 const LIES: u32 = 16;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     let mut session = arena.connect()?;
-    let mut others = 0;
     let mut left = arena.count;
     while left > 0 {
-        let submit = session
-            .transfer()?
-            .ok_or("the frontend gives up a backend whose packets can be")?;
+        let (submit, descriptors) = session.isochronous()?;
         let mut response = session.device.transfer(&submit)?;
-        let Kind::Isochronous { descriptors, .. } = &submit.kind else {
-            others += 1;
-            if others > PATIENCE {
-                return Err("the guest does no isochronous transfers".into());
-            }
-            session.answer(&response)?;
-            continue;
-        };
-        others = 0;
         left -= 1;
-        let mut packets = session.device.descriptors(descriptors)?;
+        let mut packets = session.device.descriptors(&descriptors)?;
         let lies = arena.random.u32(..LIES) == 0;
         for packet in &mut packets {
             *packet = odd(packet, arena);
@@ -40,7 +26,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             let at = arena.random.usize(..packets.len());
             packets[at] = lie(&packets[at], arena);
         }
-        write(arena, &session, descriptors, &packets)?;
+        write(arena, &session, &descriptors, &packets)?;
         response.start_frame = arena.random.u16(..);
         response.error_count = arena.random.u32(..=i32::MAX as u32);
         session.answer(&response)?;
