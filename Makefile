@@ -18,7 +18,7 @@ INSTALL_MOD_PATH ?=
 release = $(shell modinfo -F vermagic ./usbbk.ko | cut -d' ' -f1)
 moddir  = $(INSTALL_MOD_PATH)/lib/modules/$(release)
 
-.PHONY: all modules host install uninstall demo check check-long check-debug lint \
+.PHONY: all modules host install uninstall demo check check-long check-debug check-kasan lint \
 	lab-shell clean distclean help
 
 all: modules host ## build both modules and every host crate
@@ -61,7 +61,10 @@ check-long-%:
 	@scripts/check --long --part $* --report Documentation/reports/$*.md
 
 check-debug: ## the lab at reduced counts on a kernel with lockdep, kmemleak, heap checks
-	@scripts/check --debug
+	@scripts/check --kernel debug
+
+check-kasan: ## hostile peers and more in guests whose kernel watches every access to memory
+	@scripts/check --kernel kasan
 
 lint: ## formatting and lints only
 	@scripts/check --only lint

@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         description="Boots Xen with a dom0 (and guests) in QEMU and runs commands there.",
         epilog="""Without --keep, --to and the like: boot, run the COMMANDs in dom0, stop; the status is
         the first failing command's, or 3 if a kernel log holds a WARN, BUG or the like. With PVUSB_KERNEL=debug in the environment,
-        the kernel that scripts/debug-kernel builds.""",
+        the kernel that scripts/debug-kernel builds; with PVUSB_KERNEL=kasan, guests have its sister with KASAN.""",
     )
     parse.add_argument("commands", nargs="*", metavar="COMMAND", help="shell commands, run one after the other")
     parse.add_argument("--name", default="default", help="which lab; several can run at once (default: %(default)s)")
@@ -41,28 +41,27 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--usbbk", type=Path, metavar="KO", help="backend module (default: usbbk.ko of the checkout for the kernel, if there)")
     made.add_argument("--xen-hcd", type=Path, metavar="KO", help="frontend module (default: xen-hcd.ko of the checkout for the kernel, if there)")
     made.add_argument("--guests", type=int, default=0, metavar="N", help="start guests 1 to N (0 to 4)")
-    made.add_argument("--type", default="pv", choices=["pv", "pvh"], help="kind of guest (default: %(default)s)")
+    made.add_argument("--type", default=KERNEL.guest_type, choices=["pv", "pvh"], help="kind of guest (default: %(default)s)")
     made.add_argument("--frontend", default="none", choices=["none", "ours", "stock"], help="xen-hcd that guests load")
     made.add_argument("--timeout", type=float, default=300, help="seconds for each command (default: %(default)s)")
     made.add_argument("--dom0-args", default="", help="more kernel parameters for dom0")
     return parse
 
 
-def module(given: Path | None, name: str) -> Path | None:
+def module(given: Path | None, built: Path) -> Path | None:
     """A module given must exist; the one of the checkout may not be built yet."""
     if given:
         if not given.is_file():
             raise LabError(f"no module {given}")
         return given.resolve()
-    built = KERNEL.modules / name
     return built if built.is_file() else None
 
 
 def boot(args: argparse.Namespace, keep: bool) -> Lab:
     options = Options(
         images=default_images(),
-        usbbk=module(args.usbbk, "usbbk.ko"),
-        xen_hcd=module(args.xen_hcd, "xen-hcd.ko"),
+        usbbk=module(args.usbbk, KERNEL.modules / "usbbk.ko"),
+        xen_hcd=module(args.xen_hcd, KERNEL.guest_modules / "xen-hcd.ko"),
         dom0_args=args.dom0_args,
     )
     say(f"booting {args.name}: usbbk {options.usbbk or 'none'}, xen-hcd {options.xen_hcd or 'none'}")

@@ -21,12 +21,13 @@ from lab.emulator_fault import KEEPER, blame_emulator, once_more
 from lab.kernel import KERNEL
 from lab.lab import Lab
 from lab.machine import Options
-from lab.parts import PART_OF, PARTS
+from lab.parts import KASAN, PART_OF, PARTS
 from lab.usbback import Usbback
 
 # Debian's kernel has been built without KUnit and fault injection so far.
 collect_ignore = [] if KERNEL.kunit else ["test_kunit.py"]
 collect_ignore += [] if KERNEL.watches else ["test_faults.py"]
+collect_ignore += [] if KERNEL.guest_type == "pvh" else ["test_kasan.py"]
 
 PENDING = pytest.StashKey()
 FAILED = pytest.StashKey[bool]()
@@ -37,7 +38,7 @@ def pytest_addoption(parser):
     group.addoption("--long", action="store_true", default=bool(os.environ.get("PVUSB_LONG")), help="full counts")
     group.addoption("--lab-name", default="check", help="name of the lab; its logs are in the cache's labs/NAME")
     group.addoption("--usbbk", default=str(KERNEL.modules / "usbbk.ko"), help="backend module under test")
-    group.addoption("--xen-hcd", default=str(KERNEL.modules / "xen-hcd.ko"), help="frontend module under test")
+    group.addoption("--xen-hcd", default=str(KERNEL.guest_modules / "xen-hcd.ko"), help="frontend module under test")
 
     group.addoption("--part", choices=PARTS, help="only the tests of one part")
     group.addoption("--frontend", choices=frontends.PEERS, default="ours", help="the guest's, for tests that do not say which")
@@ -54,7 +55,9 @@ def pytest_collection_modifyitems(config, items):
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
     leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
-    if KERNEL.watches:
+    if KERNEL.guest_type == "pvh":
+        leave_out(config, items, [item for item in items if needs_pv(item)])
+    if KERNEL.reduced:
         leave_out(config, items, [item for item in items if item.get_closest_marker("stock_kernel")])
         if not config.getoption("--long"):
             leave_out(config, items, further_rows(items))
@@ -70,6 +73,12 @@ def further_rows(items):
     """All rows but the first of each test: what a kernel that watches looks for shows in any."""
     first = {(item.path, item.originalname): item for item in reversed(items)}
     return [item for item in items if item not in first.values() and not item.get_closest_marker("each_row")]
+
+
+def needs_pv(item):
+    """Whether it wants a guest, or a driver in it, that a kernel with KASAN cannot be or does not have."""
+    wants = item.callspec.params if hasattr(item, "callspec") else {}
+    return item.path.stem.removeprefix("test_") not in KASAN or wants.get("guest_type") == "pv" or wants.get("frontend") == "stock"
 
 
 def leave_out(config, items, unwanted):
@@ -215,7 +224,7 @@ def counts(request):
     """
     if request.config.getoption("--long") and not is_second_kind(request.node):
         return LONG
-    return WATCHED if KERNEL.watches else SHORT
+    return WATCHED if KERNEL.reduced else SHORT
 
 
 @pytest.fixture
@@ -288,13 +297,13 @@ def usbback(dom0, request):
 
 
 # Both kinds can run at once, so that neither is booted anew for each test.
-SLOTS = {"pv": 1, "pvh": 2}
+SLOTS = {"pv": 1, "pvh": 2} if KERNEL.guest_type == "pv" else {"pvh": 1}
 
 
 @pytest.fixture
 def guest_type():
     """Kind of guest; a test that matters for both is marked with every_pair, or names them."""
-    return "pv"
+    return KERNEL.guest_type
 
 
 @pytest.fixture

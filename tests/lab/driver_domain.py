@@ -7,6 +7,7 @@ dummy_hcd stands in for a controller that was passed through.
 from lab.dom0 import UsbHost
 from lab.guest import Guest
 from lab.usbback import DRIVER
+from lab.vusb import Vusb
 
 
 class DriverDomain(Guest, UsbHost):
@@ -18,3 +19,7 @@ class DriverDomain(Guest, UsbHost):
 
     def add(self, rule: str) -> None:
         self.run(f"echo {rule} >{DRIVER}/new_vport")
+
+    def vusb(self, guest: Guest, number: int = 0) -> Vusb:
+        """A guest's controller that this one serves."""
+        return Vusb(self.dom0, guest, number, backend=self.domid)

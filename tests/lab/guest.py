@@ -30,7 +30,7 @@ HVM_KERNEL_ARGS = "pci=noearly i8042.nokbd i8042.noaux"
 class GuestOptions:
     """What a guest is made of; `frontend` is ours, stock or none."""
 
-    type: str = "pv"
+    type: str = KERNEL.guest_type
     frontend: str = "none"
     memory: int = KERNEL.guest
     vcpus: int = 1

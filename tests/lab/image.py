@@ -66,6 +66,7 @@ GUEST_MODULES = [
     r"drivers/usb/mon/usbmon",
     r"drivers/hid/(usbhid/)?(usbhid|hid-generic)",
     r"drivers/input/evdev",
+    r"drivers/misc/lkdtm/lkdtm",
     r"drivers/net/xen-netfront",
     r"drivers/net/usb/(cdc_ether|cdc_ncm|cdc_subset|usbnet)",
     r"drivers/media/usb/uvc/uvcvideo",
@@ -119,9 +120,16 @@ def kernel_tree() -> Path:
     return Path(os.environ["PVUSB_KERNEL_TREE"])
 
 
+def guest_tree() -> Path | None:
+    """What the guests' kernel was built from, where they have one of their own."""
+    tree = os.environ.get("PVUSB_GUEST_TREE")
+    return Path(tree) if tree else None
+
+
 def key(release: str, hypervisor: str) -> str:
     """Images are good as long as nothing that they are made of changes."""
-    made_of = hashlib.sha256(f"{SUITE} {release} {kernel_tree().name} {hypervisor}".encode())
+    trees = " ".join(tree.name for tree in (kernel_tree(), guest_tree()) if tree)
+    made_of = hashlib.sha256(f"{SUITE} {release} {trees} {hypervisor}".encode())
     for source in (__file__, modules.__file__, ramdisk.__file__):
         made_of.update(Path(source).read_bytes())
     return made_of.hexdigest()[:12]
@@ -183,10 +191,14 @@ def make_dom0_root(root: Path, xen: str) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
 
 
-def install_kernel(tree: Path, work: Path) -> Path:
+def built_release(tree: Path) -> str:
+    """The release of a kernel that was built here."""
+    return (tree / ".prepared").read_text().strip()
+
+
+def install_kernel(tree: Path, kernel: Path) -> Path:
     """Lays out a tree that was built here as the packages would have it."""
-    kernel = work / "kernel"
-    release = (tree / ".prepared").read_text().strip()
+    release = built_release(tree)
     words = ["ARCH=x86", "CC=clang", f"KERNELRELEASE={release}", f"INSTALL_MOD_PATH={kernel}/usr"]
     run("make", "-C", tree, *words, "DEPMOD=true", "modules_install")
     modules.depmod(kernel, release)
@@ -253,7 +265,7 @@ def build(release: str, xen: str, out: Path) -> None:
     new.mkdir(parents=True)
     work.mkdir()
     built = kernel_tree() / "vmlinux"
-    kernel = install_kernel(built.parent, work) if built.exists() else fetch_kernel(release, work)
+    kernel = install_kernel(built.parent, work / "kernel") if built.exists() else fetch_kernel(release, work)
     dom0, guest, initrd = work / "dom0", work / "guest", work / "initrd"
     run("cp", "-a", "--reflink=auto", dom0_root(xen), dom0)
     modules.install(kernel, dom0, release, DOM0_MODULES)
@@ -265,7 +277,11 @@ def build(release: str, xen: str, out: Path) -> None:
         shutil.copy(packed, dom0 / "lab/vmlinuz")
     run("strip", "--strip-debug", new / "vmlinux")
     shutil.copy(new / "vmlinux", dom0 / "lab/vmlinux")
-    make_guest_root(guest, dom0, kernel, release)
+    guest_kernel, guest_release = kernel, release
+    if own := guest_tree():
+        guest_kernel, guest_release = install_kernel(own, work / "guest-kernel"), built_release(own)
+        run("strip", "--strip-debug", "-o", dom0 / "lab/vmlinux", own / "vmlinux")
+    make_guest_root(guest, dom0, guest_kernel, guest_release)
     ramdisk.archive(guest, dom0 / "lab/guest.cpio")
     make_initrd(initrd, kernel, release)
     ramdisk.archive(initrd, new / "initrd.cpio")
@@ -274,9 +290,10 @@ def build(release: str, xen: str, out: Path) -> None:
         subprocess.run(["zcat", packed], stdout=elf, check=True)
     make_disk(dom0, new / "dom0.ext4")
     # The payload re-runs depmod against these when a module under test joins them.
-    for name, tree in (("dom0", dom0), ("guest", guest)):
-        shutil.copytree(tree / paths.MODULES / release, new / name / paths.MODULES / release)
+    for name, tree, its in (("dom0", dom0, release), ("guest", guest, guest_release)):
+        shutil.copytree(tree / paths.MODULES / its, new / name / paths.MODULES / its)
     (new / "release").write_text(release + "\n")
+    (new / "guest-release").write_text(guest_release + "\n")
     (new / "xen-version").write_text(xen + "\n")
     new.rename(out)
     shutil.rmtree(work)

@@ -100,8 +100,6 @@ class Machine:
         at, images = self.directory, options.images
         kernel_args = (
             "console=hvc0 loglevel=8 lab.gadgets=%d net.ifnames=0 "
-            # The debug kernel's KUnit runs what a module brings only when told to.
-            "kunit.enable=1 kunit.autorun=1 "
             # A disk is looked at as soon as it is there, not a second later.
             "usb_storage.delay_use=0 "
             "rcupdate.rcu_cpu_stall_timeout=240 watchdog_thresh=60 %s %s" % (options.gadgets, KERNEL.arguments, options.dom0_args)

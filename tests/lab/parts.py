@@ -5,7 +5,9 @@ PARTS = {
     "first-light": "flow_2009 guest_death input lab mass_storage rules throughput unbind unplug usbtest xl",
     "usb": "camera composite dialect_2009 dom0_suspend driver_domain hub hvm isochronous microphone network numbers qemu_backend"
     " save_restore serial simulated speaker statistics steady_state uas unlink_storm wakeup",
-    "hostile-frontend": "exhaustion faults kunit rogue_frontend",
+    "hostile-frontend": "exhaustion faults kasan kunit rogue_frontend",
     "hostile-backend": "backend_death rogue_backend",
 }
 PART_OF = {f"test_{name}.py": part for part, names in PARTS.items() for name in names.split()}
+# Those that mean something when guests have KASAN, and dom0 has not; one of them is a driver domain.
+KASAN = "driver_domain kasan kunit rogue_backend unbind unlink_storm unplug usbtest".split()

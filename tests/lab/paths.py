@@ -12,6 +12,6 @@ LABS = CACHE / "labs"
 MODULES = "usr/lib/modules"
 
 
-def release_of(images: Path) -> str:
-    """The kernel release that a directory of images was made for."""
-    return (images / "release").read_text().strip()
+def release_of(images: Path, kind: str = "dom0") -> str:
+    """The release of the kernel that dom0 or the guests have in a directory of images."""
+    return (images / ("release" if kind == "dom0" else "guest-release")).read_text().strip()

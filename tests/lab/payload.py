@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from lab import modules, paths, ramdisk
+from lab.kernel import KERNEL
 
 HERE = paths.TOP / "tests"
 
@@ -20,7 +21,7 @@ def _modules(root: Path, images: Path, kind: str, **sources: Path | None) -> Non
     there = {name.replace("_", "-"): source for name, source in sources.items() if source}
     if not there:
         return
-    release = paths.release_of(images)
+    release = paths.release_of(images, kind)
     tree = root / paths.MODULES / release
     tree.parent.mkdir(parents=True)
     shutil.copytree(images / kind / paths.MODULES / release, tree, copy_function=os.link)
@@ -56,8 +57,7 @@ def build(images: Path, work: Path, usbbk: Path | None, frontend: Path | None) -
     """Writes dom0's whole initial ramdisk; returns its path."""
     shutil.rmtree(work, ignore_errors=True)
     guest = work / "guest"
-    # A guest can be a driver domain, too.
-    _modules(guest, images, "guest", xen_hcd=frontend, usbbk=usbbk)
+    _modules(guest, images, "guest", xen_hcd=frontend, usbbk=usbbk and KERNEL.for_guests(usbbk))
     _copy(guest / "usr/bin", HERE / "lab/dom0/bin/gadget")
     _copy(guest / "lab", HERE / "guest/setup", HERE / "guest/listen", HERE / "guest/serve")
     _copy(guest, HERE / "guest/init")

@@ -17,12 +17,11 @@ LINES_AT_ONCE = 100
 class RogueFrontend:
     """A guest's controller without a driver, and the program that plays one; tests/rogue.
 
-    Device N of `devices` is on port N.
+    Device N of `devices` is on port N. They are dom0's, or those of the driver domain that serves the guest.
     """
 
     def __init__(self, usbback, guest, *devices):
         self.guest = guest
-        self.dom0 = usbback.dom0
         self.vusb = usbback.vusb(guest)
         self._usbback = usbback
         self._devices = devices
@@ -45,7 +44,7 @@ class RogueFrontend:
         words = []
         for port, device in enumerate(self._devices, 1):
             kind = "stick" if isinstance(device, Stick) else "other"
-            descriptor = self.dom0.read(f"{device.sysfs}/descriptors")[:18].hex()
+            descriptor = device.dom0.read(f"{device.sysfs}/descriptors")[:18].hex()
             words.append(f"--device {port}:{kind}:{descriptor}")
         return " ".join(words)
 
@@ -134,7 +133,7 @@ class BoundedLog:
             assert lines <= allowed
 
 
-def held(dom0) -> dict[str, int]:
-    """What dom0 has of guests' rings: foreign pages mapped, and event channels bound for us."""
-    counts = dom0.run("grep -c xenbus_map_ring /proc/vmallocinfo; grep -c vusb /proc/interrupts; true").split()
+def held(domain) -> dict[str, int]:
+    """What dom0 or a driver domain has of guests' rings: foreign pages mapped, and event channels bound for us."""
+    counts = domain.run("grep -c xenbus_map_ring /proc/vmallocinfo; grep -c vusb /proc/interrupts; true").split()
     return dict(zip(("rings", "channels"), map(int, counts), strict=True))

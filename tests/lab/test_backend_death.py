@@ -58,7 +58,7 @@ class Servers:
         """Has the guest served by a new one, whose devices are not plugged in yet."""
         self.domain.restore(IMAGE)
         self.domain.resume()
-        vusb = Vusb(self.dom0, self.guest, 0, backend=self.domain.domid)
+        vusb = self.domain.vusb(self.guest)
         vusb.create()
         vusb.wait_connected()
         return vusb

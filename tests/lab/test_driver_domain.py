@@ -6,7 +6,6 @@ import pytest
 from lab.driver_domain import DriverDomain
 from lab.gadget import Stick
 from lab.usbback import DRIVER
-from lab.vusb import Vusb
 
 MIB = 8
 
@@ -23,7 +22,7 @@ def server(dom0):
 @pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, backend in a driver domain")
 def test_a_stick_through_a_driver_domain(dom0, guest, server):
     guest.run("modprobe xen-hcd")
-    vusb = Vusb(dom0, guest, 0, backend=server.domid)
+    vusb = server.vusb(guest)
     vusb.create()
     vusb.wait_connected()
     with Stick(server, mib=MIB) as stick:
@@ -48,7 +47,7 @@ def test_a_stick_through_a_driver_domain(dom0, guest, server):
 def test_a_driver_domain_that_dies(dom0, guest, server):
     """The guest's transfers end with an error, and the dead backend's controller can be removed."""
     guest.run("modprobe xen-hcd")
-    vusb = Vusb(dom0, guest, 0, backend=server.domid)
+    vusb = server.vusb(guest)
     vusb.create()
     vusb.wait_connected()
     stick = Stick(server, mib=MIB)
