@@ -55,6 +55,8 @@ def pytest_collection_modifyitems(config, items):
     if part:
         leave_out(config, items, [item for item in items if PART_OF[item.path.name] != part])
     leave_out(config, items, [item for item in items if is_second_kind(item) and item.callspec.params.get("frontend") == "stock"])
+    if not config.getoption("--long"):
+        leave_out(config, items, [item for item in items if item.get_closest_marker("full_counts")])
     if KERNEL.guest_type == "pvh":
         leave_out(config, items, [item for item in items if needs_pv(item)])
     if KERNEL.reduced:
@@ -94,6 +96,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
+    config.addinivalue_line("markers", "full_counts(reason): only with --long")
     config.addinivalue_line("markers", "stock_kernel(reason): not for the debug kernel")
     config.addinivalue_line("markers", "each_row: on the debug kernel, too, all its rows run and not the first alone")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")

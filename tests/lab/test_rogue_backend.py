@@ -108,7 +108,10 @@ def test_silence(lab, guest, usbback):
     assert_serves(usbback, guest)
 
 
-@pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
+@pytest.mark.parametrize(
+    "alive",
+    [pytest.param(False, id="dead"), pytest.param(True, id="alive", marks=pytest.mark.full_counts("it takes a minute to give up"))],
+)
 def test_taken_away_while_a_device_is_locked(lab, guest, usbback, alive):
     """A driver that waits for a transfer without a limit, with the device locked, does not keep its controller for ever."""
     guest.run("modprobe xen-hcd")
