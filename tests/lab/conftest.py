@@ -17,6 +17,7 @@ import pytest
 from lab import frontend as frontends
 from lab import kernel_log, kmemleak, paths
 from lab.counts import LONG, SHORT, WATCHED
+from lab.driver_domain import DriverDomain
 from lab.emulator_fault import KEEPER, blame_emulator, once_more
 from lab.kernel import KERNEL
 from lab.lab import Lab
@@ -323,6 +324,16 @@ def guest(lab, guest_type, request):
     yield guest
     if not failed(request) and guest.alive:
         guest.run("umount -a -t ext4,vfat 2>/dev/null; if grep -q ^usbtest /proc/modules; then rmmod usbtest; fi")
+
+
+@pytest.fixture
+def server(dom0):
+    """A driver domain with two controllers that serves other guests."""
+    server = DriverDomain(dom0, 2)
+    server.destroy()
+    server.start()
+    yield server.prepare(controllers=2)
+    server.destroy()
 
 
 @pytest.fixture

@@ -3,20 +3,10 @@
 
 import pytest
 
-from lab.driver_domain import DriverDomain
 from lab.gadget import Stick
 from lab.usbback import DRIVER
 
 MIB = 8
-
-
-@pytest.fixture
-def server(dom0):
-    server = DriverDomain(dom0, 2)
-    server.destroy()
-    server.start()
-    yield server.prepare()
-    server.destroy()
 
 
 @pytest.mark.covers("mass storage (BOT)", "bulk control", domain="PV guest, backend in a driver domain")

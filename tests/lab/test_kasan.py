@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 
-from lab.driver_domain import DriverDomain
 from lab.gadget import SourceSink, Stick
 from lab.kernel import KERNEL
 from lab.rogue_frontend import RogueFrontend, held
@@ -35,15 +34,6 @@ def test_faults_are_seen(lab):
     guest.run(f"mount -t debugfs debugfs /sys/kernel/debug; modprobe lkdtm; echo READ_AFTER_FREE >{CRASH}")
     assert "BUG: KASAN: slab-use-after-free" in guest.run("dmesg")
     guest.destroy()
-
-
-@pytest.fixture
-def server(dom0):
-    server = DriverDomain(dom0, 2)
-    server.destroy()
-    server.start()
-    yield server.prepare(controllers=2)
-    server.destroy()
 
 
 def test_hostile_frontend(guest, server, counts, record_property):

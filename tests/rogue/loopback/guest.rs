@@ -194,9 +194,7 @@ impl Guest {
             urbs: FrontRing::new(page()?),
             conn,
             channel: Channel::allocate(0)?,
-            data: (0..DEPTH)
-                .map(|_| grants.page(0, Access::ReadWrite))
-                .collect::<Result<_>>()?,
+            data: (0..DEPTH).map(|_| page()).collect::<Result<_>>()?,
             list: page()?,
             hub,
             flight: BTreeMap::new(),
