@@ -99,7 +99,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "pending(reason): not part of make check yet, see --pending")
     config.addinivalue_line("markers", "full_counts(reason): only with --long")
     config.addinivalue_line("markers", "stock_kernel(reason): not for the debug kernel")
-    config.addinivalue_line("markers", "each_row: on the debug kernel, too, all its rows run and not the first alone")
+    config.addinivalue_line("markers", "each_row: on the debug kernel, too, all rows so marked run and not the first alone")
     config.addinivalue_line("markers", "covers(device, transfers, peer, domain): a row of the table of compatibility")
     config.addinivalue_line("markers", "spoils(what): runs last, for it leaves a lab without this; the test looks at the guests' logs itself")
     config.addinivalue_line("markers", "stock_cannot(what, cause): a limit of the kernel's C frontend, which the test does not try")
@@ -199,7 +199,7 @@ def keeper(pytestconfig):
 
 
 # A look takes half a minute.
-SCAN_EVERY_S = 300
+SCAN_EVERY_S = 600
 
 
 @pytest.fixture(scope="module", autouse=True)

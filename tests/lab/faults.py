@@ -7,7 +7,6 @@ the rest of a kernel makes of running out of memory is not ours to test.
 
 from lab.channel import Domain
 
-KINDS = ("failslab", "fail_page_alloc")
 # More than can ever fail; what is left of it tells how many have.
 ENOUGH = 1 << 30
 # As far as the kernel looks back for a caller (MAX_STACK_TRACE_DEPTH of lib/fault-inject.c).

@@ -72,6 +72,7 @@ def guests(lab, counts):
         guest.destroy()
 
 
+@pytest.mark.stock_kernel("it measures")
 def test_every_guest_gets_its_share(guests, usbback, counts, record_property):
     """Several controllers in each of several guests: every controller makes at least a third of the mean."""
     dom0 = usbback.dom0

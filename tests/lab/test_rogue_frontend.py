@@ -131,6 +131,7 @@ def test_vanishing(lab, guest, usbback, counts):
         usbback.clear()
 
 
+@pytest.mark.stock_kernel("it measures")
 def test_flood_of_events(lab, guest, other, usbback, counts):
     """Who floods events takes no more from another guest than who just keeps a processor busy."""
     dom0 = lab.dom0
