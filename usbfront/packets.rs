@@ -6,29 +6,31 @@
 use crate::memory::Memory;
 use kernel::prelude::*;
 use usb::hcd_urb::Urb;
-use usbfront_core::{outcome, spans, Places, Run, Slot, DATA_PAGES};
+use usbfront_core::{outcome, spans, Piece, Places, Run, Slot, DATA_PAGES};
 use usbif::{IsoDescriptor, Segments};
 use xen::pages::{copy_in, copy_out};
 
-/// Puts the packets of a run, which begins with number `first`, into the slot's
-/// pages: their data, and descriptors.
+/// Puts the packets of a run, with which a piece begins, into its slot's pages: their
+/// data, and descriptors.
 ///
 /// # Errors
 ///
 /// `EINVAL` the URB has not so many, or one leaves its buffer.
 pub(crate) fn lay_out(
     memory: &Memory,
-    slot: Slot,
     urb: &Urb,
-    (first, run): (u32, Run),
+    piece: &Piece,
+    run: Run,
     data: &mut Segments,
     descriptors: &mut Segments,
 ) -> Result {
-    let pages = memory.bounce(slot);
+    let pages = memory.bounce(piece.slot);
     let list = pages.get(DATA_PAGES).ok_or(EINVAL)?;
     let mut places = Places::default();
     for number in 0..run.packets {
-        let packet = urb.packet(first.saturating_add(number)).ok_or(EINVAL)?;
+        let packet = urb
+            .packet(piece.offset.saturating_add(number))
+            .ok_or(EINVAL)?;
         let place = places.place(packet.length);
         copy_in(list.page(), at(number), &place.encode())?;
         if urb.is_in() {

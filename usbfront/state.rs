@@ -320,7 +320,7 @@ fn prepare(
         } => {
             let run = transfer::run(urb, piece)?;
             *packets = u16::try_from(run.packets).map_err(|_| E2BIG)?;
-            packets::lay_out(memory, slot, urb, (piece.offset, run), data, descriptors)?;
+            packets::lay_out(memory, urb, piece, run, data, descriptors)?;
             Sizes {
                 length: run.packets,
                 bytes: run.bytes,
