@@ -254,7 +254,6 @@ impl<T: HostController> Hcd<T> {
         unsafe {
             (*hcd).self_.controller = parent;
             (*hcd).self_.sysdev = parent;
-            hcd_table::keep_table::<T>(hcd);
             hcd_table::set_controller(hcd, controller);
             // Lists are taken as they come.
             (*hcd).self_.sg_tablesize = u32::MAX;

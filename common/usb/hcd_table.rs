@@ -58,30 +58,21 @@ unsafe fn place<T>(hcd: Raw) -> *mut *const T {
     unsafe { &raw mut (*private::<T>(hcd)).driver }
 }
 
-/// Has a controller use a table of its own. The core looks into it as long as it has the
-/// controller, which a process that has mapped memory of a device's node keeps, and we may
-/// be unloaded then.
+/// Lets a controller find its driver, and use a table of its own. The core looks into that
+/// as long as it has the controller, which a process that has mapped memory of a device's
+/// node keeps, and we may be unloaded then.
 ///
 /// # Safety
 ///
 /// As for [`private`]; called once, before anybody else knows the controller.
-pub(crate) unsafe fn keep_table<T: HostController>(hcd: Raw) {
+pub(crate) unsafe fn set_controller<T: HostController>(hcd: Raw, controller: Arc<T>) {
     // SAFETY: By this function's contract; the table that it has is one of ours.
     unsafe {
         let table = &raw mut (*private::<T>(hcd)).table;
         table.write(*(*hcd).driver);
         (*hcd).driver = table;
+        place::<T>(hcd).write(Arc::into_raw(controller));
     }
-}
-
-/// Lets a controller find its driver.
-///
-/// # Safety
-///
-/// As for [`place`]; called once, before the controller is in use.
-pub(crate) unsafe fn set_controller<T: HostController>(hcd: Raw, controller: Arc<T>) {
-    // SAFETY: By this function's contract.
-    unsafe { place::<T>(hcd).write(Arc::into_raw(controller)) };
 }
 
 /// Hides the driver, and drops the count that [`set_controller`] has taken when nobody
