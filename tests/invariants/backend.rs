@@ -5,7 +5,7 @@
 //! Every request that it has taken is answered exactly once.
 
 use crate::{
-    engine::{Engine, Host, Running},
+    engine::{Engine, Host, Running, LIST},
     page::Page,
     Choices,
 };
@@ -17,12 +17,18 @@ use std::{
 };
 use usbback_core::{Back, Index, Operation, Returned};
 use usbif::{
-    Direction, Kind, PortNumber, Request, Response, Segments, SetupPacket, Status, Submit,
-    URB_ENTRY,
+    Direction, Indirect, Kind, PortNumber, Request, Response, Segment, Segments, SetupPacket,
+    Status, Submit, MAX_INDIRECT, URB_ENTRY,
 };
 
 const PORTS: usize = 31;
 const SIZE: u32 = entries(URB_ENTRY);
+/// Of a list.
+const SEGMENT: Segment = Segment {
+    gref: 1,
+    offset: 0,
+    length: 64,
+};
 
 struct State {
     /// What is plugged in, by its serial; the worker may not have looked yet.
@@ -124,28 +130,36 @@ pub struct World {
     asked: HashMap<u16, u32>,
 }
 
+/// The entry of a transfer, and its list where the engine's double looks for it.
+fn with_list(submit: &Submit) -> [u8; URB_ENTRY] {
+    let mut list = [0; Indirect::LIST];
+    submit.write_list(&mut list);
+    let mut entry = submit.entry_with_list(SEGMENT);
+    for (at, byte) in entry[LIST..].iter_mut().enumerate() {
+        *byte = list[at % 8];
+    }
+    entry
+}
+
 /// A request as a guest makes one.
 pub fn request(choices: &mut Choices<'_>) -> arbitrary::Result<[u8; URB_ENTRY]> {
     let id = choices.int_in_range(0..=23)?;
     let port = PortNumber::new(choices.int_in_range(1..=2)?).unwrap();
     let device = choices.int_in_range(0..=2)?;
-    let submit = |kind, endpoint| {
-        Request::Submit(Submit {
-            id,
-            port,
-            device,
-            endpoint,
-            direction: match &kind {
-                Kind::Control(setup) => SetupPacket::direction(setup),
-                _ => Direction::Out,
-            },
-            short_not_ok: false,
-            kind,
-            data: Segments::EMPTY,
-        })
-        .encode()
+    let submit = |kind, endpoint, data| Submit {
+        id,
+        port,
+        device,
+        endpoint,
+        direction: match &kind {
+            Kind::Control(setup) => SetupPacket::direction(setup),
+            _ => Direction::Out,
+        },
+        short_not_ok: false,
+        kind,
+        data,
     };
-    let control = |setup| submit(Kind::Control(SetupPacket(setup)), 0);
+    let control = |setup| submit(Kind::Control(SetupPacket(setup)), 0, Segments::EMPTY).entry();
     Ok(match choices.int_in_range(0..=11)? {
         10 => Request::Suspend { id, port }.encode(),
         // SET_FEATURE and CLEAR_FEATURE of the remote wakeup.
@@ -160,7 +174,14 @@ pub fn request(choices: &mut Choices<'_>) -> arbitrary::Result<[u8; URB_ENTRY]> 
             setup[6..].fill(0);
             control(setup)
         }
-        5 | 6 => submit(Kind::Bulk, 1),
+        5 => submit(Kind::Bulk, 1, Segments::EMPTY).entry(),
+        6 => {
+            let mut data = Segments::EMPTY;
+            for _ in 0..choices.int_in_range(1..=MAX_INDIRECT)? {
+                data.push(SEGMENT).unwrap();
+            }
+            with_list(&submit(Kind::Bulk, 1, data))
+        }
         7 | 8 => Request::Unlink {
             id,
             target: choices.int_in_range(0..=23)?,

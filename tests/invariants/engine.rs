@@ -61,6 +61,16 @@ struct Flight {
     stage: Stage,
 }
 
+/// Behind an entry's first segment.
+pub(crate) const LIST: usize = 28;
+
+/// What an entry's list of segments holds: all that follows the entry's only segment, and
+/// that again.
+fn list_of(entry: &[u8; URB_ENTRY]) -> [u8; Indirect::LIST] {
+    let rest = &entry[LIST..];
+    core::array::from_fn(|at| rest[at % rest.len()])
+}
+
 /// The worker's own.
 pub struct Engine<P, H> {
     ring: BackRing<P, URB_ENTRY>,
@@ -158,8 +168,7 @@ impl<P: SharedPage, H: Host> Engine<P, H> {
             }
             Ok(Request::Submit(submit)) => self.accept(&submit),
             Ok(Request::Suspend { id, port }) => self.suspend(id, port),
-            // A list of nothing: every segment of it is impossible.
-            Ok(Request::Indirect(indirect)) => match indirect.complete(&[0; Indirect::LIST]) {
+            Ok(Request::Indirect(indirect)) => match indirect.complete(&list_of(entry)) {
                 Ok(submit) => self.accept(&submit),
                 Err(refused) => self.answer(refused.id, Status::Invalid),
             },

@@ -12,6 +12,8 @@ use crate::xen::store::Store;
 use crate::xen::DomId;
 use crate::Result;
 use connection::Connection;
+use ring::SharedPage;
+use std::cell::Cell;
 use std::fmt::Display;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -34,6 +36,10 @@ pub(crate) mod state {
     pub(crate) const CLOSED: u32 = 6;
 }
 
+/// Where a ring's page has the producers (struct sring of io/ring.h).
+pub(crate) const REQ_PROD: usize = 0;
+pub(crate) const RSP_PROD: usize = 8;
+
 /// The nodes that name rings and channel.
 pub(crate) const NODES: [&str; 4] = ["urb-ring-ref", "conn-ring-ref", "ring-ref", "event-channel"];
 
@@ -45,6 +51,8 @@ pub(crate) struct Vusb {
     backend: DomId,
     front: String,
     back: String,
+    /// How often rings were offered.
+    offers: Cell<u64>,
 }
 
 impl Vusb {
@@ -63,6 +71,7 @@ impl Vusb {
             backend,
             front,
             back,
+            offers: Cell::new(0),
         })
     }
 
@@ -160,9 +169,20 @@ impl Vusb {
         }
     }
 
+    /// Shows that rings are there.
+    pub(crate) fn propose(&self) -> Result<()> {
+        self.offers.set(self.offers.get() + 1);
+        self.show(state::INITIALISED)
+    }
+
+    /// How often that was since the last time somebody asked.
+    pub(crate) fn take_offers(&self) -> u64 {
+        self.offers.take()
+    }
+
     /// Shows that rings are there; true if the backend takes them.
     pub(crate) fn offer(&self) -> Result<bool> {
-        self.show(state::INITIALISED)?;
+        self.propose()?;
         Ok(self.wait_backend(&[state::CONNECTED, state::CLOSING])? == state::CONNECTED)
     }
 
@@ -186,12 +206,24 @@ impl Vusb {
         self.connect_with(Self::publish)
     }
 
+    /// The same with an urb ring that has been in use for so many requests.
+    pub(crate) fn connect_at(&self, start: u32) -> Result<Connection> {
+        self.connect_with(|vusb, connection| {
+            connection.urb_page().store(REQ_PROD, start);
+            connection.urb_page().store(RSP_PROD, start);
+            vusb.publish(connection)
+        })
+    }
+
     /// Connects as an honest frontend of 2009 does.
     pub(crate) fn connect_old(&self) -> Result<Connection> {
         self.connect_with(Self::publish_old)
     }
 
-    fn connect_with(&self, publish: fn(&Self, &Connection) -> Result<()>) -> Result<Connection> {
+    fn connect_with(
+        &self,
+        publish: impl Fn(&Self, &Connection) -> Result<()>,
+    ) -> Result<Connection> {
         for _ in 0..ATTEMPTS {
             self.settle()?;
             let mut connection = self.rings()?;

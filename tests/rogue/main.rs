@@ -127,13 +127,16 @@ fn run(options: &Options) -> Result<()> {
         println!("{said}");
         let start = Instant::now();
         (attack.run)(&mut arena).map_err(|error| format!("{}: {error}", attack.name))?;
-        let took = start.elapsed();
+        let (took, offers) = (start.elapsed(), vusb.take_offers());
         if !attack.fatal {
             arena
                 .check_fresh()
                 .map_err(|error| format!("after {}: {error}", attack.name))?;
         }
-        println!("{said}: survived in {:.1} s", took.as_secs_f32());
+        println!(
+            "{said}: survived in {:.1} s and {offers} connections",
+            took.as_secs_f32()
+        );
     }
     Ok(())
 }

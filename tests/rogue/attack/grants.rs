@@ -5,13 +5,14 @@
 use super::maker::{void_grant, Maker};
 use super::Arena;
 use crate::frontend::connection::Connection;
+use crate::frontend::device::listed_in;
 use crate::frontend::state::CLOSING;
 use crate::xen::grant::{Access, Page};
 use crate::Result;
 use ring::SharedPage;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use usbif::{Segment, Segments, Status};
+use usbif::{Segment, Segments, Status, MAX_INDIRECT, URB_ENTRY};
 
 const ROUND: u64 = 1000;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LENGTH: u16 = 18;
 /// The ring's entries end before this byte of its page.
 const BEHIND_RING: u16 = 64 + 16 * 148;
+/// Where an entry says where its list is.
+const LIST: usize = 20;
 /// No domain of the lab.
 const NOBODY: u16 = 0x7000;
 
@@ -58,7 +61,7 @@ fn list(segments: &[Segment]) -> Result<Segments> {
 
 fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Result<()> {
     let vusb = arena.vusb;
-    match arena.random.u8(0..8) {
+    match arena.random.u8(0..13) {
         0 => {
             let gref = void_grant(&mut arena.random);
             let status = fetch(arena, maker, connection, &[at(gref, 0, LENGTH)])?;
@@ -111,6 +114,56 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
             let status = fetch(arena, maker, connection, &segments)?;
             accepted("overlapping segments", status)
         }
+        // A list of segments that nobody has granted, or not to this backend.
+        8 => {
+            let page = vusb.page(Access::Read)?;
+            let entry = longest(maker, connection, &page, page.gref())?;
+            let gref = void_grant(&mut arena.random);
+            refused(
+                "a list that nobody has granted",
+                send(connection, &with_list(entry, gref))?,
+            )
+        }
+        9 => {
+            let page = vusb.grants.page(NOBODY, Access::ReadWrite)?;
+            let entry = longest(maker, connection, &page, page.gref())?;
+            refused(
+                "a list granted to another domain",
+                send(connection, &entry)?,
+            )
+        }
+        // One bad segment at the end of the list: no such grant, or out of its page.
+        10 => {
+            let page = vusb.page(Access::Read)?;
+            let entry = longest(maker, connection, &page, page.gref())?;
+            let last = (MAX_INDIRECT - 1) * 8;
+            if arena.random.bool() {
+                page.write(last, &void_grant(&mut arena.random).to_le_bytes());
+            } else {
+                page.write(last + 4, &4096u16.to_le_bytes());
+            }
+            refused("a list with one bad segment", send(connection, &entry)?)
+        }
+        // Behind the ring, of nothing.
+        11 => {
+            let page = vusb.page(Access::Read)?;
+            let mut entry = longest(maker, connection, &page, page.gref())?;
+            entry[LIST + 4..LIST + 6].copy_from_slice(&BEHIND_RING.to_le_bytes());
+            let ring = connection.urb_page().gref();
+            refused(
+                "a list of nothing",
+                send(connection, &with_list(entry, ring))?,
+            )
+        }
+        // Revoked in mid-flight, the list and what it lists.
+        12 => {
+            let page = vusb.page(Access::ReadWrite)?;
+            let entry = longest(maker, connection, &page, page.gref())?;
+            connection.push(&entry)?;
+            connection.publish()?;
+            drop(page);
+            connection.drain()
+        }
         // Behind the ring, in its own page, and in the conn ring's.
         _ => {
             let ring = connection.urb_page().gref();
@@ -125,6 +178,26 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
     }
 }
 
+/// A transfer of 32 bytes, each with a segment of its own, which are listed in a page.
+fn longest(
+    maker: &Maker,
+    connection: &mut Connection,
+    page: &Page,
+    data: u32,
+) -> Result<[u8; URB_ENTRY]> {
+    let submit = maker.output(
+        connection.fresh_id(),
+        list(&[at(data, 0, 1); MAX_INDIRECT])?,
+    )?;
+    Ok(listed_in(page, 0, &submit))
+}
+
+/// The same with the list in another page.
+fn with_list(mut entry: [u8; URB_ENTRY], gref: u32) -> [u8; URB_ENTRY] {
+    entry[LIST..LIST + 4].copy_from_slice(&gref.to_le_bytes());
+    entry
+}
+
 /// Asks for a descriptor into these segments; returns what became of it.
 fn fetch(
     arena: &mut Arena<'_>,
@@ -134,7 +207,11 @@ fn fetch(
 ) -> Result<Status> {
     let id = connection.fresh_id();
     let request = maker.descriptor_into(id, list(segments)?, &mut arena.random);
-    let response = connection.transact(&request, PATIENCE)?;
+    send(connection, &request.encode())
+}
+
+fn send(connection: &mut Connection, entry: &[u8; URB_ENTRY]) -> Result<Status> {
+    let response = connection.transact(entry, PATIENCE)?;
     if response.status != Status::Ok && response.actual_length != 0 {
         return Err("bytes are said to have moved that have not".into());
     }

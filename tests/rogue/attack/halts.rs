@@ -13,14 +13,18 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             let id = connection.fresh_id();
             let device = &maker.devices[random.usize(..maker.devices.len())];
             let end = device.endpoints[random.usize(..device.endpoints.len())];
-            let request = match random.u8(0..8) {
-                0..=2 => maker.waiting(id, random)?,
+            let entry = match random.u8(0..8) {
+                0..=2 => maker.waiting(id, random)?.encode(),
                 3 => maker.correct(id, random)?,
                 // CLEAR_FEATURE(ENDPOINT_HALT), SET_INTERFACE.
-                4..=6 => maker.plain(id, device, [2, 1, 0, 0, end.address, 0, 0, 0]),
-                _ => maker.plain(id, device, [1, 11, random.u8(0..2), 0, 0, 0, 0, 0]),
+                4..=6 => maker
+                    .plain(id, device, [2, 1, 0, 0, end.address, 0, 0, 0])
+                    .encode(),
+                _ => maker
+                    .plain(id, device, [1, 11, random.u8(0..2), 0, 0, 0, 0, 0])
+                    .encode(),
             };
-            connection.push(&request.encode())?;
+            connection.push(&entry)?;
             if random.bool() {
                 connection.publish()?;
             }

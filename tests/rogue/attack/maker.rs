@@ -6,13 +6,16 @@
 //! and network pages have those, and to spoil them would hurt nobody else.
 
 use crate::frontend::connection::Connection;
-use crate::frontend::device::{segments, Device};
+use crate::frontend::device::{listed_in, segments, Device};
 use crate::frontend::Vusb;
 use crate::xen::grant::{Access, Page};
 use crate::Result;
 use fastrand::Rng;
 use ring::SharedPage;
-use usbif::{Direction, IsoDescriptor, Kind, Request, Segments, SetupPacket, Submit, URB_ENTRY};
+use usbif::{
+    Direction, Indirect, IsoDescriptor, Kind, Request, Segment, Segments, SetupPacket, Submit,
+    MAX_INDIRECT, URB_ENTRY,
+};
 
 /// Numbers at which something may break.
 const EXTREMES: [u16; 17] = [
@@ -41,6 +44,8 @@ pub(crate) fn void_grant(random: &mut Rng) -> u32 {
 pub(crate) struct Maker {
     data: Vec<Page>,
     descriptors: Page,
+    /// Of segments.
+    lists: Page,
     pub(crate) devices: Vec<Device>,
 }
 
@@ -49,12 +54,13 @@ impl Maker {
         Ok(Self {
             data: vusb.pages(16)?,
             descriptors: vusb.page(Access::ReadWrite)?,
+            lists: vusb.page(Access::ReadWrite)?,
             devices,
         })
     }
 
     /// A request that an honest frontend could make.
-    pub(crate) fn correct(&self, id: u16, random: &mut Rng) -> Result<Request> {
+    pub(crate) fn correct(&self, id: u16, random: &mut Rng) -> Result<[u8; URB_ENTRY]> {
         let device = &self.devices[random.usize(..self.devices.len())];
         let wanted = match random.u8(0..6) {
             0 | 1 => 0,
@@ -100,7 +106,7 @@ impl Maker {
                 Kind::Control(setup)
             }
         };
-        Ok(Request::Submit(Submit {
+        let submit = Submit {
             id,
             port: device.port,
             device: device.address,
@@ -109,7 +115,53 @@ impl Maker {
             short_not_ok: random.bool(),
             kind,
             data: segments(&self.data, length)?,
-        }))
+        };
+        Ok(match submit.kind {
+            Kind::Bulk | Kind::Interrupt { .. } if random.bool() => {
+                let data = self.scattered(random)?;
+                listed_in(&self.lists, list(random), &Submit { data, ..submit })
+            }
+            _ => submit.entry(),
+        })
+    }
+
+    /// One to 32 segments anywhere in the pages.
+    fn scattered(&self, random: &mut Rng) -> Result<Segments> {
+        let mut out = Segments::EMPTY;
+        for _ in 0..random.usize(1..=MAX_INDIRECT) {
+            let length = random.u16(1..=4096);
+            let segment = Segment {
+                gref: self.data[random.usize(..self.data.len())].gref(),
+                offset: random.u16(0..=4096 - length),
+                length,
+            };
+            out.push(segment).map_err(|_| "too many segments")?;
+        }
+        Ok(out)
+    }
+
+    /// A bulk transfer to a device that takes one, with these segments.
+    pub(crate) fn output(&self, id: u16, data: Segments) -> Result<Submit> {
+        let takes = |device: &Device| {
+            let mut ends = device.endpoints.iter();
+            ends.find(|end| end.kind == 2 && end.direction() == Direction::Out)
+                .map(|end| end.address)
+        };
+        let mut found = self
+            .devices
+            .iter()
+            .filter_map(|device| Some((device, takes(device)?)));
+        let (device, endpoint) = found.next().ok_or("no device has such an endpoint")?;
+        Ok(Submit {
+            id,
+            port: device.port,
+            device: device.address,
+            endpoint,
+            direction: Direction::Out,
+            short_not_ok: false,
+            kind: Kind::Bulk,
+            data,
+        })
     }
 
     /// Pushes so many of [`Self::waiting`]; returns their ids.
@@ -187,12 +239,25 @@ impl Maker {
 
     /// A request with one to three things wrong.
     pub(crate) fn wrong(&self, id: u16, random: &mut Rng) -> Result<[u8; URB_ENTRY]> {
-        let mut entry = self.correct(id, random)?.encode();
+        let mut entry = self.correct(id, random)?;
         for _ in 0..random.u8(1..=3) {
             corrupt(&mut entry, random);
         }
         self.spoil_descriptors(random);
+        if random.u8(0..4) == 0 {
+            self.spoil_lists(random);
+        }
         Ok(entry)
+    }
+
+    /// Makes something wrong with a segment of a list.
+    pub(crate) fn spoil_lists(&self, random: &mut Rng) {
+        let at = usize::from(list(random)) + SEGMENT * random.usize(0..MAX_INDIRECT);
+        match random.u8(0..3) {
+            0 => self.lists.write(at, &void_grant(random).to_le_bytes()),
+            1 => self.lists.write(at + 4, &number(random).to_le_bytes()),
+            _ => self.lists.write(at + 6, &number(random).to_le_bytes()),
+        }
     }
 
     /// Writes descriptors of packets that lie in `length` bytes.
@@ -223,6 +288,13 @@ impl Maker {
             self.descriptors.write(at, &value.to_le_bytes());
         }
     }
+}
+
+/// Where a list of the page of lists begins.
+fn list(random: &mut Rng) -> u16 {
+    // 256 bytes each.
+    const LENGTH: u16 = Indirect::LIST as u16;
+    LENGTH * random.u16(0..4096 / LENGTH)
 }
 
 /// A control request: mostly one of the standard ones.

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A request producer that jumps or runs backwards.
+//! A request producer that jumps, wraps or runs backwards.
 
 use super::Arena;
 use crate::frontend::connection::ENTRIES;
 use crate::frontend::state::CLOSING;
+use crate::frontend::{REQ_PROD, RSP_PROD};
 use crate::Result;
 use ring::SharedPage;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use usbif::URB_ENTRY;
 
-const REQ_PROD: usize = 0;
-const RSP_PROD: usize = 8;
 const FIRST_ENTRY: usize = 64;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     for _ in 0..arena.count {
-        let connection = arena.vusb.connect()?;
+        // From where the ring is new, or the index wraps within its first requests.
+        let start = match arena.random.u8(0..4) {
+            0 => 0u32.wrapping_sub(arena.random.u32(1..=2 * ENTRIES)),
+            _ => 0,
+        };
+        let connection = arena.vusb.connect_at(start)?;
         let page = connection.urb_page();
         let any = arena.random.u32(..);
         let jumps = [
@@ -41,22 +45,24 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
                 page.store(at, arena.random.u32(1 << 20..));
             }
         }
-        page.store(REQ_PROD, jump);
+        let end = start.wrapping_add(jump);
+        page.store(REQ_PROD, end);
         connection.channel.notify()?;
         if jump > ENTRIES {
             arena.vusb.wait_backend(&[CLOSING])?;
             continue;
         }
         // As many entries as there are, full of nothing: each is answered.
-        let start = Instant::now();
-        while page.load(RSP_PROD) != jump {
-            if start.elapsed() > Duration::from_secs(60) {
-                return Err(format!("{jump} entries have {} answers", page.load(RSP_PROD)).into());
+        let begin = Instant::now();
+        while page.load(RSP_PROD) != end {
+            if begin.elapsed() > Duration::from_secs(60) {
+                let answers = page.load(RSP_PROD).wrapping_sub(start);
+                return Err(format!("{jump} entries have {answers} answers").into());
             }
             sleep(Duration::from_millis(5));
         }
         // Back to where it came from.
-        page.store(REQ_PROD, jump - 1);
+        page.store(REQ_PROD, end.wrapping_sub(1));
         connection.channel.notify()?;
         arena.vusb.wait_backend(&[CLOSING])?;
     }

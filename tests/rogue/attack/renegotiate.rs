@@ -14,12 +14,12 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
         let maker = Maker::new(arena.vusb, devices)?;
         for _ in 0..arena.random.u8(1..=12) {
             let id = connection.fresh_id();
-            let request = if arena.random.bool() {
-                maker.waiting(id, &mut arena.random)?
+            let entry = if arena.random.bool() {
+                maker.waiting(id, &mut arena.random)?.encode()
             } else {
                 maker.correct(id, &mut arena.random)?
             };
-            connection.push(&request.encode())?;
+            connection.push(&entry)?;
         }
         connection.publish()?;
         let mut next = arena.vusb.rings()?;
@@ -28,7 +28,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             // The nodes change under a connection.
             0 => {
                 arena.vusb.publish(&next)?;
-                arena.vusb.show(state::INITIALISED)?;
+                arena.vusb.propose()?;
             }
             // A frontend that starts anew without having closed.
             1 => {

@@ -5,6 +5,7 @@
 //! Nobody knows which request the backend has seen, so the answers are only
 //! counted. Ids come from a small set, so that all of them can be unlinked.
 
+use super::maker::Maker;
 use super::Arena;
 use crate::frontend::connection::{Connection, ENTRIES, KEPT, QUIET};
 use crate::xen::grant::Page;
@@ -33,7 +34,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
         let (active, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let scribbles = random.fork();
         thread::scope(|scope| {
-            scope.spawn(|| scribble(&page, &entries, scribbles, &active, &over));
+            scope.spawn(|| scribble(&page, maker, &entries, scribbles, &active, &over));
             let done = requests(connection, &entries, random, count, &active);
             over.store(true, Ordering::Relaxed);
             done
@@ -41,10 +42,11 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     })
 }
 
-/// Writes words of any request over words of any entry. Whole words: grant
-/// numbers are not mixed to those of somebody else.
+/// Writes words of any request over words of any entry, and spoils lists of segments.
+/// Whole words: grant numbers are not mixed to those of somebody else.
 fn scribble(
     page: &Page,
+    maker: &Maker,
     entries: &[[u8; URB_ENTRY]],
     mut random: Rng,
     active: &AtomicBool,
@@ -64,6 +66,7 @@ fn scribble(
             FIRST_ENTRY + slot * URB_ENTRY + 4 * from,
             &entry[4 * from..4 * to],
         );
+        maker.spoil_lists(&mut random);
     }
 }
 

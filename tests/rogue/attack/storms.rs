@@ -30,7 +30,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
             connection.offer_events()?;
         }
         arena.vusb.publish(&connection)?;
-        arena.vusb.show(state::INITIALISED)?;
+        arena.vusb.propose()?;
         match arena.random.u8(0..3) {
             0 => {}
             1 => sleep(Duration::from_millis(arena.random.u64(0..30))),

@@ -25,7 +25,7 @@ pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
                     entry[12..].fill_with(|| random.u8(..));
                     entry
                 }
-                4 | 5 => maker.correct(id, random)?.encode(),
+                4 | 5 => maker.correct(id, random)?,
                 6 => maker.waiting(id, random)?.encode(),
                 _ => Request::Unlink {
                     id,

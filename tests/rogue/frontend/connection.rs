@@ -193,13 +193,17 @@ impl Connection {
     }
 
     /// One honest request and its answer.
-    pub(crate) fn transact(&mut self, request: &Request, limit: Duration) -> Result<Response> {
-        self.push(&request.encode())?;
+    pub(crate) fn transact(
+        &mut self,
+        entry: &[u8; URB_ENTRY],
+        limit: Duration,
+    ) -> Result<Response> {
+        self.push(entry)?;
         self.publish()?;
         let response = self
             .collect(limit)?
             .ok_or("an honest request is not answered")?;
-        if response.id != request.id() {
+        if response.id.to_le_bytes() != entry[..2] {
             return Err("another request is answered than the only one in flight".into());
         }
         Ok(response)

@@ -4,11 +4,14 @@
 
 use super::connection::Connection;
 use super::Vusb;
-use crate::xen::grant::Page;
+use crate::xen::grant::{Access, Page};
 use crate::Result;
 use ring::{SharedPage, PAGE_SIZE};
 use std::time::Duration;
-use usbif::{Direction, Kind, PortNumber, Request, Segment, Segments, SetupPacket, Status, Submit};
+use usbif::{
+    Direction, Indirect, Kind, PortNumber, Segment, Segments, SetupPacket, Status, Submit,
+    URB_ENTRY,
+};
 
 /// Longest honest request: a reset of a port may come before it.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
@@ -16,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 60 });
 const DEVICE_DESCRIPTOR: u16 = 0x100;
 const CONFIGURATION_DESCRIPTOR: u16 = 0x200;
 const ENDPOINT: u8 = 5;
+
+/// So much of a page goes into each segment of a list: those of the longest transfer, of
+/// 32 KiB, are as many as a list can have, and more than an entry.
+const PART: usize = PAGE_SIZE / 4;
 
 /// An endpoint other than 0, as its descriptor has it.
 #[derive(Clone, Copy, Debug)]
@@ -43,20 +50,32 @@ pub(crate) struct Device {
     pub(crate) endpoints: Vec<Endpoint>,
     /// For data of 64 KiB.
     pages: Vec<Page>,
+    /// For a list of segments.
+    list: Page,
+    /// Whether the next bulk transfer has one, as every other.
+    listed: bool,
 }
 
 /// Segments of `length` bytes in pages that are filled one after the other.
 pub(crate) fn segments(pages: &[Page], length: usize) -> Result<Segments> {
+    segments_of(PAGE_SIZE, pages, length)
+}
+
+/// The same, each of `most` bytes, into which a page can be divided, or less.
+fn segments_of(most: usize, pages: &[Page], length: usize) -> Result<Segments> {
     let mut out = Segments::EMPTY;
     let mut left = length;
-    for page in pages {
-        let part = left.min(PAGE_SIZE);
+    let places = pages
+        .iter()
+        .flat_map(|page| (0..PAGE_SIZE).step_by(most).map(move |at| (page, at)));
+    for (page, at) in places {
+        let part = left.min(most);
         if part == 0 {
             break;
         }
         let segment = Segment {
             gref: page.gref(),
-            offset: 0,
+            offset: u16::try_from(at)?,
             length: u16::try_from(part)?,
         };
         out.push(segment).map_err(|_| "too many segments")?;
@@ -82,6 +101,8 @@ impl Device {
             address: 0,
             endpoints: Vec::new(),
             pages: vusb.pages(16)?,
+            list: vusb.page(Access::Read)?,
+            listed: false,
         };
         this.get_descriptor(connection, DEVICE_DESCRIPTOR, 18)?;
         let address = port.get() + 1;
@@ -169,7 +190,9 @@ impl Device {
         for (page, bytes) in self.pages.iter().zip(data.chunks(PAGE_SIZE)) {
             page.write(0, bytes);
         }
-        let request = Request::Submit(Submit {
+        let listed = kind == Kind::Bulk && length > 0 && std::mem::take(&mut self.listed);
+        self.listed |= kind == Kind::Bulk && !listed;
+        let submit = Submit {
             id: connection.fresh_id(),
             port: self.port,
             device: self.address,
@@ -177,9 +200,16 @@ impl Device {
             direction,
             short_not_ok: false,
             kind,
-            data: segments(&self.pages, length)?,
-        });
-        let response = connection.transact(&request, PATIENCE)?;
+            data: match listed {
+                true => segments_of(PART, &self.pages, length)?,
+                false => segments(&self.pages, length)?,
+            },
+        };
+        let entry = match listed {
+            true => listed_in(&self.list, 0, &submit),
+            false => submit.entry(),
+        };
+        let response = connection.transact(&entry, PATIENCE)?;
         if response.status != Status::Ok {
             return Err(format!(
                 "port {}: {kind:?} ended with {:?}",
@@ -200,6 +230,18 @@ impl Device {
         got.truncate(moved);
         Ok(got)
     }
+}
+
+/// The entry of a transfer whose segments are listed from this byte of a page on.
+pub(crate) fn listed_in(page: &Page, offset: u16, submit: &Submit) -> [u8; URB_ENTRY] {
+    let mut list = [0; Indirect::LIST];
+    submit.write_list(&mut list);
+    page.write(offset.into(), &list);
+    submit.entry_with_list(Segment {
+        gref: page.gref(),
+        offset,
+        length: 0,
+    })
 }
 
 /// The endpoints of all settings of all interfaces.

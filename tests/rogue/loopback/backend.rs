@@ -11,7 +11,9 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::yield_now;
 use usbback_core::{next_move, Dialect, Move, Other, Own, References, Slots};
-use usbif::{Direction, Kind, Request, Response, Segment, Status, Submit, CONN_ENTRY, URB_ENTRY};
+use usbif::{
+    Direction, Indirect, Kind, Request, Response, Segment, Status, Submit, CONN_ENTRY, URB_ENTRY,
+};
 
 /// What this backend does wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(super) enum Fault {
     DropsUnlinked,
     /// After the first connection that failed it takes no other.
     StaysClosed,
+    /// Of a list, it takes the last segment first.
+    SwapsSegments,
     /// It wants a conn ring.
     RefusesOld,
 }
@@ -227,7 +231,10 @@ impl Backend {
                 }
                 Ok(Request::Indirect(indirect)) => {
                     let id = indirect.submit().id;
-                    self.answer(rings, Response::plain(id, Status::Invalid));
+                    match self.listed(&indirect) {
+                        Some(submit) => self.submit(rings, &submit),
+                        None => self.answer(rings, Response::plain(id, Status::Invalid)),
+                    }
                 }
             }
         }
@@ -293,6 +300,20 @@ impl Backend {
             _ => plain(Status::Invalid),
         };
         self.answer(rings, response);
+    }
+
+    fn listed(&self, indirect: &Indirect) -> Option<Submit> {
+        let at = indirect.list();
+        let mut list = [0; Indirect::LIST];
+        let bytes = self
+            .page(at.gref)?
+            .copy(usize::from(at.offset), usize::from(at.length));
+        list[..bytes.len()].copy_from_slice(&bytes);
+        if self.fault == Fault::SwapsSegments && bytes.len() > 8 {
+            let (first, last) = list.split_at_mut(bytes.len() - 8);
+            first[..8].swap_with_slice(&mut last[..8]);
+        }
+        indirect.complete(&list).ok()
     }
 
     fn fetch(&self, submit: &Submit) -> Option<Vec<u8>> {

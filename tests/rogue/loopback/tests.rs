@@ -100,6 +100,16 @@ fn a_wrong_byte_is_found() {
 }
 
 #[test]
+fn segments_of_a_list_in_the_wrong_order_are_found() {
+    found(
+        "events",
+        1,
+        Fault::SwapsSegments,
+        "does not hold what was written",
+    );
+}
+
+#[test]
 fn a_wrong_byte_is_found_without_a_conn_ring() {
     found("old", 1, Fault::Garbles, "does not hold what was written");
 }
