@@ -60,17 +60,16 @@ LONG = Counts(
     samples=480_000,
     rogue_step=1,
     rogue_seeds=200,
-    # For each seed. All three: a million requests, 2,040 connections and 2^20 events of a
+    # For each seed. All three: a million requests, 2,000 connections and 2^20 events of a
     # hostile frontend; 200,000 responses and 1,000 connections of a hostile backend.
     hostile_seeds=3,
     hostile_requests=350_000,
-    # Twice as many are made.
-    hostile_connections=340,
+    hostile_connections=680,
     hostile_events=350_000,
     flood_s=60,
     lying_responses=70_000,
-    # Two and a half times as many are made.
-    lying_connections=150,
+    # Twice as many are made.
+    lying_connections=180,
     kept_pages=1000,
     storm_pairs=10_000,
     old_rounds=256,
@@ -79,7 +78,7 @@ LONG = Counts(
     shared_vusbs=4,
     shared_devices=2,
     deaths=50,
-    faults=20,
+    faults=5,
     fault_percents=(1, 10),
 )
 # make check-debug: one of each thing; what it looks for shows the first time
