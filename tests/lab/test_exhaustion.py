@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from lab.driver_domain import DriverDomain
+from lab.gadget import Stick
 from lab.kernel import KERNEL
 from lab.rogue_frontend import Reader
 
-# Enough for two controllers and a network, and so little that it is soon used up.
+# Enough for two controllers and a network or a few disks, and so little that it is soon used up.
 SCARCE = "max_grant_frames = 8\nevent_channels = 64"
 
 
@@ -61,3 +63,39 @@ def test_run_out(usbback, scarce, good):
         late.create()
         late.wait_connected()
         late.remove()
+
+
+@pytest.fixture
+def scarce_server(dom0):
+    server = DriverDomain(dom0, 2)
+    server.destroy()
+    server.start(config=SCARCE)
+    yield server.prepare()
+    server.destroy()
+
+
+def test_a_driver_domain_runs_out_of_channels(guest, scarce_server):
+    """The backend's domain: who is served goes on, who comes is refused, and is served when there are channels again."""
+    server = scarce_server
+    guest.run("modprobe xen-hcd")
+    vusb, late = server.vusb(guest), server.vusb(guest, 1)
+    vusb.create()
+    vusb.wait_connected()
+    with Stick(server, mib=4) as stick:
+        digest = stick.fill()
+        server.add(vusb.rule(stick.busname, 1))
+        stick.plug()
+        read = f"echo 3 >/proc/sys/vm/drop_caches; md5sum </dev/{vusb.wait_disk(1)}"
+        assert guest.run(read, 120) == digest
+        with hogged(server, "channels"):
+            server.run("dmesg -c >/dev/null")
+            late.create()
+            print(server.wait(f"dmesg | grep 'vusb-{guest.domid}-1:'", 60, "the backend does not say what is wrong"))
+            assert not late.connected
+            assert guest.run(read, 120) == digest
+        late.remove()
+        late.create()
+        late.wait_connected()
+        assert guest.run(read, 120) == digest
+        late.remove()
+    vusb.remove()
