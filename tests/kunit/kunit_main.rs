@@ -2,8 +2,8 @@
 
 //! pvusb_kunit: the checks of the pure crates, and of the safe layers, in a kernel.
 //!
-//! Needs a kernel with `CONFIG_KUNIT=y`, such as the debug kernel, and dom0: it grants
-//! pages to domain 0, which is itself. Loading it runs everything and prints KTAP; a check
+//! Needs a kernel with `CONFIG_KUNIT=y`, such as the debug kernel, in a domain: it grants
+//! pages to itself. Loading it runs everything and prints KTAP; a check
 //! that fails with a panic takes the kernel with it, as it would in what ships.
 
 #![allow(
@@ -25,6 +25,7 @@ mod grants;
 mod patience;
 mod queue;
 mod real_ring;
+mod root_hub;
 mod table;
 #[path = "../../usbfront/tables.rs"]
 mod tables;
