@@ -209,15 +209,25 @@ def no_leaks(keeper, request):
     lab = keeper.current
     if lab is None or not KERNEL.watches:
         return
-    is_last = request.session.items[-1].path == request.path
-    if not is_last and time.monotonic() - keeper.scanned < SCAN_EVERY_S:
+    if not ends(request) and time.monotonic() - keeper.scanned < SCAN_EVERY_S:
         return
     keeper.scanned = time.monotonic()
-    domains = [lab.dom0, *(lab.guest(slot) for slot in lab.dom0.linked_guests())]
-    found = [text for domain in domains for text in kmemleak.leaks(domain) + kmemleak.asleep(domain)]
+    found = lost(lab.dom0, *(lab.guest(slot) for slot in lab.dom0.linked_guests()))
     if found:
         keeper.discard()
         pytest.fail("\n".join(found), pytrace=False)
+
+
+def ends(request) -> bool:
+    """Whether the file is the last one before tests that take the lab with them, or at all."""
+    items = request.session.items
+    after = 1 + max(at for at, item in enumerate(items) if item.path == request.path)
+    return after == len(items) or items[after].get_closest_marker("spoils") is not None
+
+
+def lost(*domains) -> list[str]:
+    """What kmemleak says of these, and which of them do not look any more."""
+    return [text for domain in domains for text in kmemleak.leaks(domain) + kmemleak.asleep(domain)]
 
 
 @pytest.fixture
@@ -333,7 +343,9 @@ def server(dom0):
     server.destroy()
     server.start()
     yield server.prepare(controllers=2)
+    found = lost(server) if KERNEL.watches and server.alive else []
     server.destroy()
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture
