@@ -9,7 +9,7 @@ SHELL := /bin/sh
 tool  := scripts/tool-root
 MODULES := usbbk.ko xen-hcd.ko
 # Of the tests; those of the lab are in tests/lab/parts.py.
-PARTS   := host first-light usb hostile-frontend hostile-backend
+PARTS   := host first-light usb hostile-frontend hostile-backend hostile-devices watched
 
 # Prepared kernel tree; empty: scripts/kernel-tree makes one.
 KDIR ?=
@@ -56,6 +56,9 @@ check-long-host:
 
 check-long-mutants:
 	@scripts/mutants
+
+check-long-watched:
+	@scripts/check --kernel debug --long --part watched --report Documentation/reports/watched.md
 
 check-long-%:
 	@scripts/check --long --part $* --report Documentation/reports/$*.md

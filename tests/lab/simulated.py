@@ -115,12 +115,21 @@ class Rogue(Simulated):
 
     kind = "rogue"
 
+    @property
+    def _there(self) -> str:
+        return f"[ -e /run/usbsim/{self.number} ]"
+
+    @property
+    def has_vanished(self) -> bool:
+        """Whether it has gone by itself."""
+        return self.dom0.try_run(self._there).status != 0
+
     def wait_settled(self, timeout: float = 60) -> bool:
         """Waits until dom0's USB core has taken it or given it up; says whether it has taken it."""
         bus, port = self.busname.split("-")
         # What is taken has half a second more, for drivers to find out what it is like.
         taken = f"[ -e {self.sysfs}/bNumConfigurations ] && sleep 0.5 && echo taken"
-        gone = f"[ ! -e /run/usbsim/{self.number} ]"
+        gone = f"! {self._there}"
         refused = f"dmesg | grep -q 'usb{bus}-port{port}: unable to enumerate USB device'"
         how = self.dom0.wait(f"{taken} || {gone} || {refused}", timeout, f"{self.options} is neither taken nor refused")
         return how == "taken"

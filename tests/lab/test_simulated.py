@@ -5,7 +5,7 @@ import pytest
 
 from lab import usbtest
 from lab.evdev import EV_KEY, PER_KEY, Recorder
-from lab.simulated import Rogue, SimulatedKeyboard, Zero, corpus
+from lab.simulated import SimulatedKeyboard, Zero
 
 # Isochronous endpoints: one packet in a frame, and three transactions in every microframe.
 ENDPOINTS = [{"speed": "full"}, {"speed": "high"}, {"speed": "high", "interval": 1, "mult": 3}]
@@ -66,21 +66,3 @@ def test_keys_pressed_while_suspended_are_kept(dom0):
         recorder.wait(len(pressed) * PER_KEY, "the key is lost")
         assert recorder.events(EV_KEY) == pressed
         recorder.stop()
-
-
-def test_rogues(dom0, counts):
-    """Each is taken or refused; the lab fixture sees to it that no kernel complains."""
-    # One that stalls whatever it is asked is refused for certain; a sample of the others may hold none.
-    names = ["stall-all", *corpus(dom0)[:: counts.rogue_step]]
-    options = [{"name": name} for name in names] + [{"seed": seed} for seed in range(counts.rogue_seeds)]
-    taken = 0
-    for number, option in enumerate(options):
-        # Ports by turns: the kernel lets go of one a moment after its device has gone.
-        speed = ("full", "high", "low")[number % 3]
-        with Rogue(dom0, 1 + number % 15, speed=speed, **option) as rogue:
-            dom0.run(f"dmesg -C; echo 'lab: rogue {rogue.options}' >/dev/kmsg")
-            rogue.plug()
-            taken += rogue.wait_settled()
-    assert 0 < taken < len(options)
-    with Zero(dom0) as zero:
-        zero.plug().wait_present()
