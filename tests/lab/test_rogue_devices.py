@@ -30,6 +30,7 @@ def announce(*domains, rogue) -> None:
         domain.run(f"dmesg -C; echo 'lab: rogue {rogue.options}' >/dev/kmsg")
 
 
+@pytest.mark.stock_kernel("it is without us")
 def test_dom0_alone(dom0, rogues):
     """Each is taken or refused."""
     taken = 0
