@@ -22,10 +22,10 @@ mod backend;
 #[path = "../../usbfront/core/checks/checks.rs"]
 mod frontend;
 mod grants;
+mod hcd;
 mod patience;
 mod queue;
 mod real_ring;
-mod root_hub;
 mod table;
 #[path = "../../usbfront/tables.rs"]
 mod tables;

@@ -167,8 +167,8 @@ fn wait_asked(controller: &Controller) {
     }
 }
 
-#[::kernel::macros::kunit_tests(pvusb_root_hub)]
-mod pvusb_root_hub {
+#[::kernel::macros::kunit_tests(pvusb_hcd)]
+mod pvusb_hcd {
     use super::*;
 
     /// The core asks for what is plugged, by URBs that come back once each.
