@@ -73,10 +73,10 @@ def settled(vusb, usbback, rogue) -> str:
     """What has become of a device that dom0's core has taken or given up."""
     if not any(line.startswith(f"{rogue.busname}:") for line in usbback.grabbed()):
         return "never in the guest"
-    device = vusb.device(GUEST_PORT)
+    bus = vusb.bus()
     # What is taken has half a second more, for drivers to find out what it is like.
-    taken = f"[ -e {device}/bNumConfigurations ] && sleep 0.5 && echo taken by the guest"
-    refused = f"dmesg | grep -q 'usb{vusb.bus()}-port{GUEST_PORT}: unable to enumerate USB device' && echo refused by the guest"
+    taken = f"[ -e /sys/bus/usb/devices/{bus}-{GUEST_PORT}/bNumConfigurations ] && sleep 0.5 && echo taken by the guest"
+    refused = f"dmesg | grep -q 'usb{bus}-port{GUEST_PORT}: unable to enumerate USB device' && echo refused by the guest"
     deadline = time.monotonic() + 60 * PATIENCE
     while time.monotonic() < deadline:
         how = vusb.guest.try_run(f"{{ {taken}; }} || {{ {refused}; }}").output.strip()
