@@ -64,7 +64,7 @@ LONG = Counts(
     # hostile frontend; 200,000 responses and 1,000 connections of a hostile backend.
     hostile_seeds=3,
     hostile_requests=350_000,
-    hostile_connections=680,
+    hostile_connections=620,
     hostile_events=350_000,
     flood_s=60,
     lying_responses=70_000,
@@ -137,7 +137,7 @@ SHORT = Counts(
     hostile_requests=800,
     hostile_connections=12,
     hostile_events=1 << 13,
-    flood_s=12,
+    flood_s=8,
     lying_responses=400,
     lying_connections=8,
     kept_pages=60,

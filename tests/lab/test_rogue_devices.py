@@ -31,6 +31,7 @@ def announce(*domains, rogue) -> None:
 
 
 @pytest.mark.stock_kernel("it is without us")
+@pytest.mark.full_counts("what a guest is given goes through dom0's core, too")
 def test_dom0_alone(dom0, rogues):
     """Each is taken or refused."""
     taken = 0

@@ -62,8 +62,12 @@ def test_a_mounted_filesystem_goes_on(guest, usbback, stick, how):
     guest.run(f"umount /mnt && e2fsck -fn /dev/{disk}", 120)
 
 
-def test_restored_without_its_nodes(lab, usbback):
-    """A controller of the script is not made again: its devices are gone, nothing waits for them, and a new one works."""
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(None, id="none"), pytest.param("--ports 4", id="another", marks=pytest.mark.full_counts("it ends as the other does"))],
+)
+def test_restored_without_its_nodes(lab, usbback, options):
+    """A controller of the script is not made again, or is another one: its devices are gone, nothing waits for them, and a new one works."""
     guest = lab.guest(3)
     guest.start(frontend="ours", memory=KERNEL.small_guest)
     vusb = usbback.vusb(guest)
@@ -76,6 +80,9 @@ def test_restored_without_its_nodes(lab, usbback):
         reader = busy(guest, vusb.wait_disk(1))
         guest.save(IMAGE)
         guest.restore(IMAGE)
+        vusb = usbback.vusb(guest)
+        if options:
+            vusb.create(options)
         guest.resume()
         reader.wait(10)
         guest.wait("! ls /sys/block | grep sd", 10, "the disk stays")
@@ -83,7 +90,9 @@ def test_restored_without_its_nodes(lab, usbback):
         stick.wait_absent()
         # The old domain's: the port is kept until somebody says for whom.
         usbback.clear()
-        vusb = usbback.vusb(guest)
+        if options:
+            guest.wait("dmesg | grep 'its backend wants another controller'", 10, "it does not say why")
+            vusb.remove_forcibly()
         vusb.create()
         vusb.wait_connected()
         usbback.add(vusb.rule(stick.busname, 1))
