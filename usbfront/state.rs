@@ -234,7 +234,8 @@ impl State {
                     link.memory.collect(slot, urb, direction, actual)?;
                 }
                 let status = response.status.errno();
-                Ok(Some(self.scheduler.settle(job, length, actual, status)))
+                let settled = self.scheduler.settle(job, offset, length, actual, status);
+                Ok(Some(settled))
             }
         }
     }

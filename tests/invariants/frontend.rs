@@ -10,7 +10,7 @@
 
 use crate::{page::Page, Choices};
 use ring::{entries, FrontRing, SharedPage};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use usbfront_core::{
     Answer, Endpoint, EndpointId, Finished, Job, JobId, NoMemory, Scheduler, Shape, Table,
     Transfer, Work, SLOTS,
@@ -49,7 +49,11 @@ impl<T> Table<T> for Bounded<T> {
 /// What the backend has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Has {
-    Piece { number: u32, length: u32 },
+    Piece {
+        number: u32,
+        offset: u32,
+        length: u32,
+    },
     Unlink,
     Suspend(PortNumber),
 }
@@ -66,6 +70,10 @@ pub struct World {
     /// Submitted and not given back: number to job.
     alive: HashMap<u32, JobId>,
     given: HashSet<u32>,
+    isochronous: HashSet<u32>,
+    /// What became of the pieces of those that are alive: by number and place, how long
+    /// each is, and what it has moved.
+    moved: BTreeMap<(u32, u32), (u32, u32)>,
     count: u32,
     /// On the ring or beyond, by id.
     out: HashMap<u16, Has>,
@@ -89,6 +97,8 @@ impl World {
             endpoints: [None; ENDPOINTS],
             alive: HashMap::new(),
             given: HashSet::new(),
+            isochronous: HashSet::new(),
+            moved: BTreeMap::new(),
             count: 0,
             out: HashMap::new(),
             recent: VecDeque::new(),
@@ -107,6 +117,19 @@ impl World {
             self.halted || !self.out.values().any(part),
             "given back while the backend has a part of it"
         );
+        // Of a stream up to the first piece that is not whole, in whatever order they were
+        // answered; each isochronous packet stands for itself.
+        let pieces = self.moved.range((number, 0)..=(number, u32::MAX));
+        let (mut wanted, mut open) = (0, true);
+        for (_, (length, moved)) in pieces {
+            wanted += if open { *moved } else { 0 };
+            open &= moved == length || self.isochronous.contains(&number);
+        }
+        assert!(
+            self.halted || finished.actual == wanted,
+            "not what was moved"
+        );
+        self.moved.retain(|(other, _), _| *other != number);
     }
 
     fn endpoint(&mut self, number: usize) -> Option<EndpointId> {
@@ -141,6 +164,9 @@ impl World {
         assert_eq!(transfer.is_short_not_ok(), flags & 2 != 0);
         let number = self.count;
         self.count += 1;
+        if shape == Shape::Isochronous {
+            self.isochronous.insert(number);
+        }
         match self.tested.submit(endpoint, transfer, number) {
             Ok(job) => {
                 assert_eq!(self.tested.payload(job).copied(), Some(number));
@@ -243,7 +269,15 @@ impl World {
                         kind: Kind::Bulk,
                         data: Segments::EMPTY,
                     });
-                    self.put(&request, Has::Piece { number, length });
+                    let offset = piece.offset;
+                    self.put(
+                        &request,
+                        Has::Piece {
+                            number,
+                            offset,
+                            length,
+                        },
+                    );
                     assert!(self.out.len() < SLOTS, "no slot is left for unlinks");
                 }
             }
@@ -354,21 +388,23 @@ impl World {
                 (
                     Answer::Piece {
                         job,
+                        offset,
                         length,
                         actual,
                         slot,
-                        ..
                     },
                     Has::Piece {
                         number,
+                        offset: place,
                         length: sent,
                     },
                 ) => {
                     assert!(slot.index() < SLOTS);
-                    assert_eq!((self.alive[&number], sent), (job, length));
+                    assert_eq!((self.alive[&number], place, sent), (job, offset, length));
                     assert_eq!(actual, response.actual_length);
+                    self.moved.insert((number, offset), (length, actual));
                     let status = response.status.errno();
-                    let finished = self.tested.settle(job, length, actual, status);
+                    let finished = self.tested.settle(job, offset, length, actual, status);
                     self.give_back(finished);
                 }
                 other => panic!("{other:?}"),

@@ -264,17 +264,18 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         })
     }
 
-    /// A piece of that length has ended, and moved `actual` bytes: see
+    /// A piece of that place and length has ended, and moved `actual` bytes: see
     /// [`Answer::Piece`].
     pub fn settle(
         &mut self,
         job: JobId,
+        offset: u32,
         length: u32,
         actual: u32,
         status: i32,
     ) -> Option<Finished<P>> {
         let entry = self.jobs.get_mut(job.0)?;
-        entry.transfer.answered(length, actual, status);
+        entry.transfer.answered(offset, length, actual, status);
         let index = entry.endpoint;
         if let Some(endpoint) = self.endpoints.get_mut(index) {
             endpoint.in_flight = endpoint.in_flight.saturating_sub(1);

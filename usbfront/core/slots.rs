@@ -140,19 +140,26 @@ impl Slots {
         Ok((slot, flight))
     }
 
-    /// Id of a piece of the job that has not been unlinked; it counts as
-    /// unlinked from now on.
+    /// Id of the last piece of the job that has not been unlinked; it counts as
+    /// unlinked from now on. The last, so that none goes to the device when one before it
+    /// has been taken back: the ring may not have room for all unlinks at once.
     pub(crate) fn unlink(&mut self, of: JobId) -> Option<u16> {
-        for (number, entry) in (0..).zip(&mut self.entries) {
-            if let Some(Flight::Piece { job, unlinked, .. }) = &mut entry.flight {
-                if *job == of && !*unlinked {
-                    *unlinked = true;
-                    entry.looks = 0;
-                    return Some(id(number, entry.uses));
-                }
+        let pieces = (0..).zip(&mut self.entries).filter_map(|(number, entry)| {
+            let id = id(number, entry.uses);
+            match &mut entry.flight {
+                Some(Flight::Piece {
+                    job,
+                    offset,
+                    unlinked,
+                    ..
+                }) if *job == of && !*unlinked => Some((*offset, id, unlinked, &mut entry.looks)),
+                _ => None,
             }
-        }
-        None
+        });
+        let (_, id, unlinked, looks) = pieces.max_by_key(|(offset, ..)| *offset)?;
+        *unlinked = true;
+        *looks = 0;
+        Some(id)
     }
 
     /// Whether a piece of the job waits for its unlink.

@@ -9,7 +9,8 @@
 //! the last ends in a short packet. IN pieces go out one at a time: the device
 //! may end the transfer with any of them, and a piece that is already queued
 //! would then swallow what follows, such as the status phase of mass storage.
-//! OUT pieces may follow each other. Control transfers are never cut.
+//! OUT pieces may follow each other; if one fails on the wire, the host may have sent the
+//! next by then. Control transfers are never cut.
 //! Isochronous ones are cut between packets, and their pieces follow each other.
 
 use usbif::{Direction, MAX_INDIRECT, MAX_SEGMENTS, PAGE_SIZE};
@@ -48,10 +49,12 @@ pub struct Transfer {
     max_packet: u32,
     /// First byte, or packet, that has not been sent.
     next: u32,
-    /// Bytes moved, without a gap.
+    /// Bytes that the pieces answered so far have moved together.
     moved: u32,
-    /// A piece has moved less than it has: what later ones move does not follow.
-    gap: bool,
+    /// First byte that a piece has not moved although it should: what is moved behind it
+    /// does not follow. Pieces are answered in any order: xHCI's driver gives the one that
+    /// it is at back last when all are taken back (`xhci_invalidate_cancelled_tds()`).
+    edge: u32,
     /// Why it has ended.
     end: Option<i32>,
 }
@@ -77,7 +80,7 @@ impl Transfer {
             },
             next: 0,
             moved: 0,
-            gap: false,
+            edge: u32::MAX,
             end: None,
         }
     }
@@ -151,10 +154,11 @@ impl Transfer {
         self.in_flight
     }
 
-    /// Bytes moved so far.
+    /// Bytes moved so far, from the first on without a gap; while pieces are in flight,
+    /// as if those before the ones that were answered had been, too.
     #[must_use]
-    pub const fn moved(&self) -> u32 {
-        self.moved
+    pub fn moved(&self) -> u32 {
+        self.moved.min(self.edge)
     }
 
     /// Place and greatest length of the piece that may be sent now; `None` when
@@ -203,18 +207,18 @@ impl Transfer {
         }
     }
 
-    /// A piece of that length was answered: it moved `actual` bytes, no more
+    /// A piece of that place and length was answered: it moved `actual` bytes, no more
     /// than it has, and ended with `status`.
-    pub fn answered(&mut self, length: u32, actual: u32, status: i32) {
+    pub fn answered(&mut self, offset: u32, length: u32, actual: u32, status: i32) {
         self.in_flight = self.in_flight.saturating_sub(1);
         // Also of a transfer that was cancelled: what the device has sent by
         // then is the caller's.
-        if !self.gap {
-            self.moved = self.moved.saturating_add(actual);
-        }
+        self.moved = self.moved.saturating_add(actual);
         // Each isochronous packet says itself how it went.
         let short = actual < length && self.shape != Shape::Isochronous;
-        self.gap |= short;
+        if short {
+            self.edge = self.edge.min(offset.saturating_add(actual));
+        }
         if status != 0 {
             self.fail(status);
         } else if short && self.short_not_ok {
@@ -261,6 +265,6 @@ impl Transfer {
         if self.in_flight > 0 || self.unsent() {
             return None;
         }
-        Some((self.end.unwrap_or(0), self.moved))
+        Some((self.end.unwrap_or(0), self.moved()))
     }
 }

@@ -39,9 +39,9 @@ mod pvusb_packets {
         transfer.sent(256);
         transfer.sent(44);
         assert!(!transfer.unsent());
-        transfer.answered(256, 0, -71);
+        transfer.answered(0, 256, 0, -71);
         assert!(transfer.ended_early());
-        transfer.answered(44, 0, -108);
+        transfer.answered(256, 44, 0, -108);
         assert_eq!(transfer.finished(), Some((-71, 0)));
     }
 }

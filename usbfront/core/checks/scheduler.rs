@@ -234,6 +234,24 @@ mod pvusb_scheduler {
     }
 
     /// With URB_SHORT_NOT_OK what follows in the stream is not the next URB's.
+    /// None goes to the device when one before it has been taken back.
+    #[test]
+    fn the_last_piece_is_unlinked_first() {
+        let mut tested = scheduler();
+        let disk = tested.add_endpoint().unwrap();
+        let job = tested
+            .submit(disk, bulk(Direction::Out, 4 * 65_536), 0)
+            .unwrap();
+        let mut sent = send(&mut tested);
+        assert_eq!(sent.len(), 4);
+        sent.pop();
+        assert!(tested.cancel(job).is_none());
+        for &(_, id) in sent.iter().rev() {
+            let work = tested.next_work();
+            assert!(matches!(work, Some(Work::Unlink { target, .. }) if target == id));
+        }
+    }
+
     #[test]
     fn a_read_that_must_not_be_short_is_not_overtaken() {
         let mut tested = scheduler();

@@ -81,8 +81,14 @@ pub(crate) fn answer(
 ) -> Option<Finished<u32>> {
     let mut response = Response::plain(id, status);
     response.actual_length = actual;
-    let Ok(Answer::Piece { job, length, .. }) = tested.answer(&response) else {
+    let Ok(Answer::Piece {
+        job,
+        offset,
+        length,
+        ..
+    }) = tested.answer(&response)
+    else {
         panic!()
     };
-    tested.settle(job, length, actual, status.errno())
+    tested.settle(job, offset, length, actual, status.errno())
 }

@@ -29,7 +29,7 @@ mod pvusb_streams {
                 panic!()
             };
             assert_eq!(length, 32);
-            let finished = tested.settle(job, length, 0, 0).unwrap();
+            let finished = tested.settle(job, 0, length, 0, 0).unwrap();
             assert_eq!((finished.payload, finished.status), (n, 0));
             tested
                 .submit(camera, isochronous(Direction::In, 32), n + 5)
@@ -145,11 +145,11 @@ mod pvusb_streams {
             })
         ));
         let job = pieces[1].job;
-        assert!(tested.settle(job, 40, 40 * ISO_PACKET, 0).is_none());
+        assert!(tested.settle(job, 60, 40, 40 * ISO_PACKET, 0).is_none());
         let response = Response::plain(pieces[0].id, Status::Ok);
         assert!(tested.answer(&response).is_ok());
         // Packets that are short do not end it, and are no error.
-        let finished = tested.settle(job, 60, 7, 0).unwrap();
+        let finished = tested.settle(job, 0, 60, 7, 0).unwrap();
         assert_eq!((finished.status, finished.actual), (0, 40 * ISO_PACKET + 7));
     }
 

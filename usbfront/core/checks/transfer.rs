@@ -18,7 +18,7 @@ mod pvusb_transfer {
                 let (offset, limit) = transfer.next_piece()?;
                 let length = transfer.cut(limit)?;
                 transfer.sent(length);
-                transfer.answered(length, length, 0);
+                transfer.answered(offset, length, length, 0);
                 Some((offset, length))
             };
             let pieces = [piece(), piece(), piece()];
@@ -37,10 +37,10 @@ mod pvusb_transfer {
         transfer.sent(65_536);
         // Not before the answer.
         assert!(transfer.next_piece().is_none());
-        transfer.answered(65_536, 65_536, 0);
+        transfer.answered(0, 65_536, 65_536, 0);
         assert_eq!(transfer.next_piece(), Some((65_536, 65_536)));
         transfer.sent(65_536);
-        transfer.answered(65_536, 100, 0);
+        transfer.answered(65_536, 65_536, 100, 0);
         assert!(transfer.next_piece().is_none());
         assert_eq!(transfer.finished(), Some((-121, 65_636)));
     }
@@ -50,10 +50,10 @@ mod pvusb_transfer {
         let mut transfer = Transfer::new(Shape::Stream, Direction::Out, 200_000, 512);
         transfer.sent(65_536);
         transfer.sent(65_536);
-        transfer.answered(65_536, 1024, -32);
+        transfer.answered(0, 65_536, 1024, -32);
         assert!(transfer.ended_early() && !transfer.unsent());
         assert!(transfer.finished().is_none());
-        transfer.answered(65_536, 0, -108);
+        transfer.answered(65_536, 65_536, 0, -108);
         assert_eq!(transfer.finished(), Some((-32, 1024)));
     }
 
@@ -69,19 +69,25 @@ mod pvusb_transfer {
     fn what_was_moved_before_a_cancel_counts() {
         let mut input = Transfer::new(Shape::Stream, Direction::In, 200_000, 512);
         input.sent(65_536);
-        input.answered(65_536, 65_536, 0);
+        input.answered(0, 65_536, 65_536, 0);
         input.sent(65_536);
         input.cancel();
-        input.answered(65_536, 1000, -108);
+        input.answered(65_536, 65_536, 1000, -108);
         assert_eq!(input.finished(), Some((-104, 66_536)));
         // Of pieces that follow each other, those up to the first that is not whole.
         let mut output = Transfer::new(Shape::Stream, Direction::Out, 200_000, 512);
         output.sent(65_536);
         output.sent(65_536);
         output.cancel();
-        output.answered(65_536, 512, -108);
-        output.answered(65_536, 512, -108);
-        assert_eq!(output.finished(), Some((-104, 512)));
+        // Whichever is answered first.
+        for order in [[0, 65_536], [65_536, 0]] {
+            let mut output = output;
+            for offset in order {
+                let actual = if offset == 0 { 512 } else { 1024 };
+                output.answered(offset, 65_536, actual, -108);
+            }
+            assert_eq!(output.finished(), Some((-104, 512)));
+        }
     }
 
     #[test]
@@ -90,7 +96,7 @@ mod pvusb_transfer {
             let mut transfer =
                 Transfer::new(Shape::Control, Direction::In, 255, 64).short_not_ok(strict);
             transfer.sent(255);
-            transfer.answered(255, 18, 0);
+            transfer.answered(0, 255, 18, 0);
             assert_eq!(transfer.finished(), Some((status, 18)));
         }
     }

@@ -227,7 +227,7 @@ proptest! {
                 results[number] = (outcome.actual_length, outcome.status);
                 moved += outcome.actual_length;
             }
-            transfer.answered(run.packets, moved, 0);
+            transfer.answered(first as u32, run.packets, moved, 0);
         }
         let mut total = 0;
         let mut wanted = vec![0xee; end];

@@ -187,6 +187,7 @@ impl World {
             (
                 Answer::Piece {
                     job,
+                    offset,
                     length,
                     actual,
                     ..
@@ -198,7 +199,8 @@ impl World {
                 },
             ) => {
                 assert_eq!((job, length), (expected, sent));
-                let finished = self.tested.settle(job, length, actual, status.errno());
+                let status = status.errno();
+                let finished = self.tested.settle(job, offset, length, actual, status);
                 self.finish(finished);
             }
             other => panic!("{other:?}"),

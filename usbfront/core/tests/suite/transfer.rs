@@ -21,14 +21,14 @@ fn run(mut transfer: Transfer, fits: u32) -> Vec<(u32, u32)> {
             15
         };
         while pieces.len() - answered > depth {
-            let (_, length) = pieces[answered];
-            transfer.answered(length, length, 0);
+            let (offset, length) = pieces[answered];
+            transfer.answered(offset, length, length, 0);
             answered += 1;
         }
     }
-    for &(_, length) in &pieces[answered..] {
+    for &(offset, length) in &pieces[answered..] {
         assert!(transfer.finished().is_none());
-        transfer.answered(length, length, 0);
+        transfer.answered(offset, length, length, 0);
     }
     let total: u32 = pieces.iter().map(|&(_, length)| length).sum();
     assert_eq!(transfer.finished(), Some((0, total)));
