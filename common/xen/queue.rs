@@ -31,9 +31,11 @@ pub enum Class {
     /// such as a guest, would leave other processes one part in ninety. It stands
     /// still while the system sleeps, from before devices do until after they wake.
     Data,
-    /// One item at a time in the order of enqueuing; items may take long.
+    /// One item at a time in the order of enqueuing; items may take long. A worker is kept
+    /// in reserve for when memory is short. Items may wait for others' works all the same:
+    /// for those that need no memory.
     Ordered,
-    /// The same, but it stands still while the system sleeps, as what removes devices must.
+    /// One item at a time, without a reserve, and it stands still while the system sleeps, as what removes devices must.
     OrderedFreezable,
     /// Different items at the same time, each never twice at once; items may
     /// take long. The kernel picks the number of workers. It stands still while the
@@ -68,10 +70,13 @@ impl WorkQueue {
         const LOCAL: u32 = bindings::wq_flags_WQ_PERCPU;
         const FREEZABLE: u32 = bindings::wq_flags_WQ_FREEZABLE;
         const SOON: u32 = bindings::wq_flags_WQ_BH | bindings::wq_flags_WQ_HIGHPRI;
+        // With `__WQ_LEGACY` the kernel leaves it to us what a worker in reserve waits for
+        // (`check_flush_dependency()`).
+        const RESERVED: u32 = bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags___WQ_LEGACY;
         let (flags, most) = match class {
             Class::Soft => (LOCAL | SOON, 0),
             Class::Data => (LOCAL | FREEZABLE | bindings::wq_flags_WQ_MEM_RECLAIM, 1),
-            Class::Ordered => (ORDERED, 1),
+            Class::Ordered => (ORDERED | RESERVED, 1),
             Class::OrderedFreezable => (ORDERED | FREEZABLE, 1),
             Class::Concurrent => (FREEZABLE | bindings::wq_flags_WQ_UNBOUND, 0),
         };
