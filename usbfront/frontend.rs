@@ -33,6 +33,7 @@ use usbif::Statistics;
 use xen::{
     patience::patiently,
     queue::{Class, WorkQueue},
+    ratelimit::RateLimit,
     xenbus::{self, Device, Side, State, Text, Then},
 };
 
@@ -47,6 +48,9 @@ pub(crate) struct Frontend {
     queue: WorkQueue,
     #[pin]
     work: Work<Frontend>,
+    /// How often it connects: each time a bus comes and goes, and the kernel says so.
+    #[pin]
+    connections: RateLimit,
     /// The backend's state, as its number.
     backend: Atomic<u32>,
     /// Why the connection was given up, until the work has seen it.
@@ -104,6 +108,7 @@ impl Frontend {
                 dev: dev.into(),
                 queue,
                 work <- new_work!("xen_hcd::Frontend::work"),
+                connections <- RateLimit::new(),
                 backend: Atomic::new(State::Unknown.as_raw()),
                 broken <- new_spinlock_irq!(None, "xen_hcd::Frontend::broken"),
                 inner <- new_mutex!(
@@ -219,6 +224,11 @@ impl Frontend {
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
         // One that was cut may be left.
         self.disconnect(inner, Ending::AtOnce);
+        if !self.connections.allows() {
+            inner.lifecycle = Lifecycle::Halted;
+            let why = "the backend starts anew too often";
+            return self.give_up(EBUSY, kernel::prelude::fmt!("{why}"));
+        }
         // With new ones each time it connects, a backend would have all that this domain
         // can grant.
         if !inner.kept.as_mut().is_none_or(|kept| wait(|| kept.end())) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Log lines that a peer can provoke, and therefore must not flood with
+//! Log lines, and connections, that a peer can provoke, and therefore must not flood with
 //! (Xen security advisory 157).
 
 use kernel::{prelude::*, time::msecs_to_jiffies, types::Opaque};

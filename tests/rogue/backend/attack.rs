@@ -15,6 +15,7 @@ mod mute;
 mod nodes;
 mod packets;
 mod ports;
+mod restarts;
 mod rewrites;
 mod silence;
 mod states;
@@ -111,7 +112,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 15] = [
+pub(crate) const ATTACKS: [Attack; 16] = [
     attack(
         "answers",
         "responses",
@@ -196,6 +197,12 @@ pub(crate) const ATTACKS: [Attack; 15] = [
         "connections",
         "no answer to an isochronous transfer, until the frontend is taken away",
         withholds::run,
+    ),
+    attack(
+        "restarts",
+        "controllers",
+        "a new beginning again and again, with nothing kept",
+        restarts::run,
     ),
 ];
 

@@ -41,6 +41,8 @@ pub(super) enum Fault {
     Waits,
     /// Nor does a backend that has kept its pages.
     ConnectsAgain,
+    /// Nor one that starts anew all the time.
+    ConnectsOften,
 }
 
 /// With nothing said for so long, what is in flight counts as unlinked without answer.
@@ -73,7 +75,12 @@ pub(super) struct Guest {
     rings: Option<Rings>,
     was_halted: bool,
     hangs: bool,
+    /// Connections of this device.
+    connections: u32,
 }
+
+/// As many as an honest backend makes in a test.
+const CONNECTIONS: u32 = 10;
 
 impl Guest {
     pub(super) fn new(world: Arc<World>, fault: Fault) -> Self {
@@ -85,6 +92,7 @@ impl Guest {
             rings: None,
             was_halted: false,
             hangs: false,
+            connections: 0,
         }
     }
 
@@ -96,6 +104,7 @@ impl Guest {
                 self.device = device;
                 self.rings = None;
                 self.lifecycle = Lifecycle::Waiting;
+                self.connections = 0;
             }
             let state = self.node(BACK, "state");
             self.backend_shows(state.as_deref().and_then(|state| state.parse().ok()));
@@ -158,6 +167,10 @@ impl Guest {
     fn connect(&mut self) {
         let kept = |old: Rings| old.data.iter().any(Page::is_mapped);
         if self.rings.take().is_some_and(kept) && self.fault != Fault::ConnectsAgain {
+            return self.halt();
+        }
+        self.connections += 1;
+        if self.connections > CONNECTIONS && self.fault != Fault::ConnectsOften {
             return self.halt();
         }
         let number = |name| self.node(BACK, name).map(|value| value.parse::<u32>());

@@ -34,7 +34,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good frontend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 15] = [
+const COUNTS: [(&str, u64); 16] = [
     ("answers", 600),
     ("rewrites", 50),
     ("packets", 40),
@@ -50,6 +50,7 @@ const COUNTS: [(&str, u64); 15] = [
     ("mute", 1),
     ("keeps", 10),
     ("withholds", 1),
+    ("restarts", 2),
 ];
 
 #[test]
@@ -73,6 +74,11 @@ fn found(name: &str, count: u64, fault: Fault, what: &str) {
         error.as_ref().is_some_and(|error| error.contains(what)),
         "{error:?} should tell: {what}"
     );
+}
+
+#[test]
+fn a_frontend_that_connects_without_end_is_found() {
+    found("restarts", 1, Fault::ConnectsOften, "connections in");
 }
 
 #[test]
