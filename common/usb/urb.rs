@@ -53,6 +53,10 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         Mutex, //
     },
@@ -81,12 +85,39 @@ pub struct Refusal<C: Completion> {
     pub error: Error,
 }
 
-/// Owns a `struct urb`.
-pub(crate) struct RawUrb(NonNull<bindings::urb>);
+/// Owns a `struct urb`, of which there may be another one for each submission.
+pub(crate) struct RawUrb(Atomic<*mut bindings::urb>);
 
 impl RawUrb {
+    /// Allocates one with room for so many packets.
+    fn new(packets: u16, flags: bindings::gfp_t) -> Result<Self> {
+        // SAFETY: no requirements.
+        let raw = unsafe { bindings::usb_alloc_urb(packets.into(), flags) };
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?.as_ptr();
+        // usb_alloc_urb() leaves the packets uninitialised.
+        for index in 0..packets {
+            // SAFETY: within the `packets` that were allocated.
+            unsafe { packet_ptr(raw, index.into()).write(Default::default()) };
+        }
+        Ok(Self(Atomic::new(raw)))
+    }
+
     pub(crate) fn as_ptr(&self) -> *mut bindings::urb {
-        self.0.as_ptr()
+        self.0.load(Relaxed)
+    }
+
+    /// Whether usbcore has a reference of its own.
+    fn is_shared(&self) -> bool {
+        // SAFETY: a valid URB; others may change the count meanwhile, whose type is an
+        // `int` that is read and written as a whole.
+        unsafe { (&raw const (*self.as_ptr()).kref.refcount.refs.counter).read_volatile() > 1 }
+    }
+
+    /// Takes the place of the other, which the other's owner then has.
+    fn swap(&self, other: &Self) {
+        let ours = self.as_ptr();
+        self.0.store(other.as_ptr(), Relaxed);
+        other.0.store(ours, Relaxed);
     }
 }
 
@@ -152,14 +183,7 @@ impl<C: Completion> Urb<C> {
             Opaque::new([bindings::scatterlist::default(); PAGES]),
             GFP_KERNEL,
         )?;
-        // SAFETY: no requirements.
-        let raw = unsafe { bindings::usb_alloc_urb(packets.into(), bindings::GFP_KERNEL) };
-        let raw = RawUrb(NonNull::new(raw).ok_or(ENOMEM)?);
-        // usb_alloc_urb() leaves the packets uninitialised.
-        for index in 0..packets {
-            // SAFETY: within the `packets` that were allocated.
-            unsafe { packet_ptr(raw.as_ptr(), index.into()).write(Default::default()) };
-        }
+        let raw = RawUrb::new(packets, bindings::GFP_KERNEL)?;
         let core = Arc::pin_init(
             pin_init!(Core {
                 raw,
@@ -276,6 +300,7 @@ impl<C: Completion> Core<C> {
         }
         let device = target.device();
         let endpoint = transfer.resolve(device)?;
+        self.leave_last(gate, target)?;
         let raw = self.raw.as_ptr();
         let (sg_count, address) = self.lay_out(device, &endpoint, transfer.length)?;
         let packets = self.check_packets(transfer)?;
@@ -328,6 +353,28 @@ impl<C: Completion> Core<C> {
             return Err(error);
         }
         Ok(Ticket(gate.sequence))
+    }
+
+    /// Sees to it that nobody cancels what is submitted next because of what was before.
+    ///
+    /// usbcore may still be cancelling the URB for its last device: it has a reference of its
+    /// own then (`usb_hcd_flush_endpoint()`), and must not find the URB in use for another
+    /// one (`usb_hcd_unlink_urb()`). So it keeps that one, and we take a new one.
+    fn leave_last(&self, gate: &Gate, target: &Arc<Target>) -> Result {
+        let is_last = |last: &Arc<Target>| Arc::ptr_eq(last, target);
+        if gate.target.as_ref().is_some_and(is_last) || !self.raw.is_shared() {
+            return Ok(());
+        }
+        let fresh = RawUrb::new(self.packets, GFP_NOIO)?;
+        // SAFETY: both have so many packets. The one is idle, and usbcore does not change an
+        // idle URB's packets; the other is ours alone.
+        unsafe {
+            packet_ptr(fresh.as_ptr(), 0)
+                .copy_from_nonoverlapping(packet_ptr(self.raw.as_ptr(), 0), self.packets.into());
+        }
+        // Those that cancel it for us wait for the gate, and the `Urb` is the caller's.
+        self.raw.swap(&fresh);
+        Ok(())
     }
 
     /// Decides how the data is described to the controller: the number of list entries and

@@ -82,13 +82,12 @@ impl<C: Completion> UrbHandle<C> {
     }
 
     fn kill_now(&self, gate: &mut Gate) {
-        let raw = self.core.raw.as_ptr();
         // SAFETY: a valid URB, which nobody fills while the gate is ours. Afterwards it is
-        // idle; cancelling is the only use of `dev` then, and under the gate.
-        unsafe {
-            bindings::usb_kill_urb(raw);
-            (*raw).dev = core::ptr::null_mut();
-        }
+        // idle, and stays so until it is filled anew. Its `dev` is not cleared: usbcore cancels
+        // the URBs of an endpoint by itself (`usb_hcd_flush_endpoint()`) and may be about to
+        // follow it, for a device that its caller keeps. Nobody follows that of an idle URB
+        // (`use_count` in `usb_hcd_unlink_urb()`).
+        unsafe { bindings::usb_kill_urb(self.core.raw.as_ptr()) };
         gate.target = None;
     }
 }
