@@ -9,7 +9,8 @@
 use super::{other_of, Vusb};
 use crate::backend::BACKEND;
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{new_mutex, Arc, Mutex};
+use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{next_move, Move};
 use usbif::Statistics;
 use xen::dev_fatal;
@@ -23,7 +24,44 @@ pub(crate) struct VusbDriver;
 /// What the driver core keeps for a device.
 pub(crate) struct Bound {
     vusb: Arc<Vusb>,
-    _watches: [Pin<KBox<Watch<Nodes>>>; 3],
+    watches: Arc<Watches>,
+}
+
+type ThreeWatches = [Pin<KBox<Watch<Nodes>>>; 3];
+
+/// On our nodes. They end in a work: to end one waits for xenwatch, which may wait for the
+/// lock of the device, and whoever unbinds the device has that.
+#[pin_data]
+struct Watches {
+    #[pin]
+    watches: Mutex<Option<ThreeWatches>>,
+    #[pin]
+    work: Work<Watches>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Watches { self.work }
+}
+
+impl WorkItem for Watches {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let watches = this.watches.lock().take();
+        drop(watches);
+    }
+}
+
+impl Watches {
+    fn new(watches: ThreeWatches) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                watches <- new_mutex!(Some(watches)),
+                work <- new_work!("usbback::vusb::driver"),
+            }),
+            GFP_KERNEL,
+        )
+    }
 }
 
 /// Hears of changes in our nodes that others write.
@@ -48,7 +86,7 @@ impl VusbDriver {
             let path = path(fmt!("{}/{}", dev.nodename(), node))?;
             KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
         };
-        let watches = [watch("port")?, watch("online")?, watch("state")?];
+        let watches = Watches::new([watch("port")?, watch("online")?, watch("state")?])?;
         for place in
             backend.places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
         {
@@ -56,10 +94,7 @@ impl VusbDriver {
         }
         dev.switch_state(State::InitWait);
         core::mem::forget(known);
-        Ok(Bound {
-            vusb,
-            _watches: watches,
-        })
+        Ok(Bound { vusb, watches })
     }
 }
 
@@ -135,5 +170,7 @@ impl xenbus::Driver for VusbDriver {
     fn remove(_dev: &Device<kernel::device::Core<'_>>, data: Pin<&Self::Data>) {
         data.vusb.part();
         data.vusb.gone();
+        // The module stays until the queue has done what it has.
+        data.vusb.backend.queue.enqueue(&data.watches);
     }
 }
