@@ -292,7 +292,7 @@ impl Engine {
             }
             Err(refusal) => {
                 *place = Some(refusal.urb);
-                Err(refused(refusal.error.to_errno()))
+                Err(refused(refusal.error.to_errno(), target.has_ended()))
             }
         }
     }

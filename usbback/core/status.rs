@@ -14,13 +14,14 @@ const EHOSTUNREACH: i32 = 113;
 
 /// The wire's status for an error of the host's USB core, a negative errno, at
 /// submission. Differs from [`Status::from_urb`], where -ENOENT means killed: at
-/// submission it means that there is no such endpoint.
+/// submission it means that there is no such endpoint. `leaves`: as for [`landed`].
 #[must_use]
-pub const fn refused(errno: i32) -> Status {
+pub const fn refused(errno: i32, leaves: bool) -> Status {
     match errno.saturating_neg() {
         ENOENT | EINVAL | EMSGSIZE => Status::Invalid,
         // The port was closed under the request: reset, suspend, unplug.
-        ESHUTDOWN | EHOSTUNREACH => Status::Shutdown,
+        ESHUTDOWN | EHOSTUNREACH if leaves => Status::Shutdown,
+        ESHUTDOWN | EHOSTUNREACH => Status::IoError,
         _ => Status::from_urb(errno),
     }
 }

@@ -96,11 +96,15 @@ mod pvusb_backend {
 
     #[test]
     fn refusals() {
-        assert_eq!(refused(-2), Status::Invalid);
-        assert_eq!(refused(-108), Status::Shutdown);
-        assert_eq!(refused(-19), Status::NoDevice);
-        assert_eq!(refused(-12), Status::IoError);
-        assert_eq!(refused(-32), Status::Stall);
+        for leaves in [false, true] {
+            assert_eq!(refused(-2, leaves), Status::Invalid);
+            assert_eq!(refused(-19, leaves), Status::NoDevice);
+            assert_eq!(refused(-12, leaves), Status::IoError);
+            assert_eq!(refused(-32, leaves), Status::Stall);
+        }
+        // Closed for good, or while the host resets it.
+        assert_eq!(refused(-108, true), Status::Shutdown);
+        assert_eq!(refused(-108, false), Status::IoError);
         assert_eq!(failed(-22), Status::Stall);
         assert_eq!(failed(-16), Status::Stall);
         assert_eq!(failed(-110), Status::IoError);
