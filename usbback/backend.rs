@@ -69,6 +69,19 @@ struct Entry {
     seen: bool,
 }
 
+impl Entry {
+    fn stand(&self) -> Standing {
+        Standing {
+            rule: self.rule,
+            standing: self.standing,
+        }
+    }
+
+    fn is_of(&self, place: &Place) -> bool {
+        core::ptr::eq(&*self.place, place)
+    }
+}
+
 /// What a place asks the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Standing {
@@ -204,22 +217,27 @@ impl Backend {
         }
     }
 
-    /// How a place stands; None if it is not known any more.
-    pub(crate) fn standing(&self, busname: &BusName) -> Option<Standing> {
+    /// How a place stands; None if it is not known any more, whether or not there is
+    /// another one for its port.
+    pub(crate) fn standing(&self, place: &Place) -> Option<Standing> {
+        let table = self.table.lock();
+        let entry = table.entries.iter().find(|entry| entry.is_of(place));
+        entry.map(Entry::stand)
+    }
+
+    /// How the place of a port stands, whichever it is.
+    pub(crate) fn standing_at(&self, busname: &BusName) -> Option<Standing> {
         let mut table = self.table.lock();
-        table.entry(busname).map(|entry| Standing {
-            rule: entry.rule,
-            standing: entry.standing,
-        })
+        table.entry(busname).map(|entry| entry.stand())
     }
 
     /// Forgets a place, unless it has got a rule meanwhile.
-    pub(crate) fn forget(&self, busname: &BusName) -> bool {
+    pub(crate) fn forget(&self, place: &Place) -> bool {
         let mut table = self.table.lock();
         let before = table.entries.len();
         table
             .entries
-            .retain(|entry| entry.rule.busname != *busname || entry.standing.is_ok());
+            .retain(|entry| !entry.is_of(place) || entry.standing.is_ok());
         table.entries.len() != before
     }
 

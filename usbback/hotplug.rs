@@ -39,7 +39,7 @@ impl notify::Listener for Hotplug {
         };
         // Not the device, its driver: another one is tried (`device_reprobe()`), for udev
         // has loaded one for its kind. What the toolstack has bound is unbound by that.
-        let stand = self.0.standing(&place.busname);
+        let stand = self.0.standing(&place);
         let by_rule = stand.is_some_and(|stand| stand.standing == Ok(Origin::Sysfs));
         if device.is_attached() && by_rule {
             place.look();

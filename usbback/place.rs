@@ -202,7 +202,7 @@ impl Place {
 
     /// One step. False: there is nothing more to do.
     fn step(self: &Arc<Self>) -> bool {
-        let Some(stand) = self.backend.standing(&self.busname) else {
+        let Some(stand) = self.backend.standing(self) else {
             // Forgotten: nothing of ours may be left.
             self.unreserve();
             return false;
@@ -251,11 +251,12 @@ impl Place {
                         true
                     }
                     Step::Forget => {
-                        if self.backend.forget(&self.busname) {
+                        let forgotten = self.backend.forget(self);
+                        if forgotten {
                             self.unreserve();
                         }
-                        // A new rule may have come in between.
-                        self.backend.standing(&self.busname).is_some()
+                        // Or else a new rule has come in between.
+                        !forgotten
                     }
                     _ => {
                         self.complain(&stand, &view, device.as_deref());

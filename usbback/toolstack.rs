@@ -85,7 +85,7 @@ fn number(name: &CStr) -> Option<u16> {
 /// The rule by which an interface may be bound to us, made from XenStore if we
 /// do not have it yet.
 pub(crate) fn rule_for(backend: &Arc<Backend>, busname: &BusName) -> Option<(Arc<Place>, Rule)> {
-    let known = backend.standing(busname);
+    let known = backend.standing_at(busname);
     if let Some(known) = &known {
         let good = match known.standing {
             Ok(Origin::Sysfs) => true,
@@ -225,7 +225,7 @@ impl Vusb {
         };
         let known = self
             .backend
-            .standing(&busname)
+            .standing_at(&busname)
             .is_some_and(|stand| stand.standing.is_ok() && stand.rule.target == target);
         if !known {
             assign(&self.backend, Rule { busname, target });

@@ -336,7 +336,7 @@ impl Vusb {
             .backend
             .places(|rule, _| rule.target.domid == self.domid && rule.target.vusb == self.id);
         for place in places {
-            if let Some(stand) = self.backend.standing(&place.busname) {
+            if let Some(stand) = self.backend.standing(&place) {
                 // The node is gone, so is its rule.
                 if !alive && stand.standing == Ok(Origin::XenStore) {
                     self.backend.end_rule(&stand.rule, Leave::Reserved);

@@ -132,7 +132,7 @@ impl Place {
     /// assigned is not assigned any more: a node that names a device that is not
     /// there would make all its later work fail.
     pub(super) fn lost(self: &Arc<Self>) {
-        let Some(stand) = self.backend.standing(&self.busname) else {
+        let Some(stand) = self.backend.standing(self) else {
             return;
         };
         if stand.standing != Ok(Origin::XenStore) {

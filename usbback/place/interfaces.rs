@@ -146,7 +146,7 @@ impl Place {
         let toolstack = by_hand
             && self
                 .backend
-                .standing(&self.busname)
+                .standing(self)
                 .is_some_and(|stand| stand.standing == Ok(Origin::XenStore));
         // What the toolstack binds again is not offered by us.
         let binds_back = toolstack && toolstack::binds_back(&self.busname);

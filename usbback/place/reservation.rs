@@ -81,7 +81,7 @@ impl Place {
 
     /// The same, for a hub that has just got its ports and whose lock is held.
     pub(crate) fn reserve_on(&self, hub: &LockedDevice<'_>, port: u8) {
-        let stand = self.backend.standing(&self.busname);
+        let stand = self.backend.standing(self);
         let wanted = match stand.map(|stand| stand.standing) {
             Some(Ok(_)) => true,
             Some(Err(Leave::Reserved)) => self.inner.lock().tainted,
