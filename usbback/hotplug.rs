@@ -24,6 +24,13 @@ impl hub_notify::Listener for Hotplug {
             }
         }
     }
+
+    fn unbound(&self, device: &[u8]) {
+        // One that a driver of the host's had may go to its guest now.
+        if let Some(place) = self.0.place(device) {
+            place.look();
+        }
+    }
 }
 
 impl notify::Listener for Hotplug {

@@ -18,6 +18,7 @@ use crate::operation::Pending;
 use crate::Show;
 use kernel::prelude::*;
 use kernel::sync::{aref::ARef, new_mutex, Arc, Mutex};
+use kernel::time::{delay::fsleep, Delta};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usb::device::{Device, Speed as UsbSpeed};
 use usb::lock::LockedDevice;
@@ -28,6 +29,9 @@ use xen::patience::patiently;
 
 /// Most steps in a row; a device that changes all the time comes up again.
 const STEPS: usize = 32;
+/// Between two looks at a device that is not authorized: nothing tells when it is, for
+/// it gets no configuration on a port of ours (`usb_authorize_device()`).
+const AGAIN: Delta = Delta::from_secs(1);
 
 /// A physical port.
 #[pin_data]
@@ -69,6 +73,8 @@ pub(crate) struct Inner {
     complained: Option<ARef<Device>>,
     /// Why nothing happens has been said.
     said: bool,
+    /// What is there is a guest's once somebody authorizes it.
+    unauthorized: bool,
 }
 
 /// The port on the other speed's half of the hub that shares the connector.
@@ -111,6 +117,10 @@ impl WorkItem for Place {
 
     fn run(this: Arc<Self>) {
         this.settle_now();
+        if this.inner.lock().unauthorized {
+            fsleep(AGAIN);
+            this.look();
+        }
     }
 }
 
@@ -150,6 +160,7 @@ impl Place {
                     unplugged: false,
                     complained: None,
                     said: false,
+                    unauthorized: false,
                 }),
                 work <- new_work!("usbback::place"),
             }),
@@ -204,6 +215,7 @@ impl Place {
     fn step(self: &Arc<Self>) -> bool {
         let Some(stand) = self.backend.standing(self) else {
             // Forgotten: nothing of ours may be left.
+            self.inner.lock().unauthorized = false;
             self.unreserve();
             return false;
         };
@@ -211,6 +223,8 @@ impl Place {
         let device = Device::find(self.busname.as_bytes());
         let mut lock = device.as_ref().map(|device| device.lock());
         let view = self.view(&stand, lock.as_deref());
+        self.inner.lock().unauthorized =
+            view.rule.is_ok() && view.device == core_::Device::Unauthorized;
         let step = next_step(&view);
         let done = match (step, lock.as_deref_mut()) {
             (Step::Configure, Some(device)) => {

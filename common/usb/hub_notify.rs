@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hearing of hubs whose ports have come to be.
+//! Hearing of hubs whose ports have come to be, and of drivers that let go of a device.
 //!
 //! The ports of a hub, and who owns them ([`crate::port`]), live as long as the hub driver
 //! has the hub (`hub_disconnect()` frees them). They are made anew with a hub that is
@@ -34,6 +34,9 @@ use kernel::{
 pub trait Listener: Send + Sync + 'static {
     /// The hub has ports, root hubs included, and nothing on them has been looked at.
     fn bound(&self, hub: &LockedDevice<'_>);
+
+    /// A driver has let go of a device with this name, or of an interface of it.
+    fn unbound(&self, device: &[u8]);
 }
 
 /// Who listens to the driver core, about the USB bus.
@@ -62,10 +65,18 @@ unsafe impl<L: Listener> Chain for Bus<L> {
     }
 
     unsafe fn tell(&self, event: ffi::c_ulong, data: *mut ffi::c_void) {
+        let interface: *mut bindings::device = data.cast();
+        if event == bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER as ffi::c_ulong {
+            // SAFETY: for this event `data` is a device that has just lost its driver, whose
+            // lock is held; it has a name since it was added.
+            let name = unsafe { CStr::from_char_ptr((*interface).kobj.name) };
+            // An interface is called as its device, and `:` and more (`usb_set_configuration()`).
+            let name = name.to_bytes().split(|&byte| byte == b':').next();
+            return self.listener.unbound(name.unwrap_or_default());
+        }
         if event != bindings::bus_notifier_event_BUS_NOTIFY_BOUND_DRIVER as ffi::c_ulong {
             return;
         }
-        let interface: *mut bindings::device = data.cast();
         // SAFETY: for this event `data` is a device that has just been bound, and whose lock
         // is held, so that it has a driver, whose name is a string. Names of a bus' drivers
         // are unique, and the USB bus's "hub" is usbcore's, of interfaces; the parent of an

@@ -60,6 +60,21 @@ def test_a_rule_written_while_the_device_is_in_use_is_refused(guest, vusb, usbba
         assert f"{stick.busname}:1.0" in dom0.run("dmesg | grep usb-storage")
 
 
+def test_a_device_is_authorized_later(guest, vusb, usbback):
+    """It goes to its guest then; until then it stays with nobody."""
+    dom0 = usbback.dom0
+    with Stick(dom0, mib=4) as stick:
+        default = f"/sys/bus/usb/devices/usb{stick.busname.split('-')[0]}/authorized_default"
+        usbback.add(vusb.rule(stick.busname, 1))
+        dom0.run(f"dmesg -C; echo 0 >{default}")
+        stick.plug()
+        dom0.wait("dmesg | grep 'not for a guest: it is not authorized'", 30, "nothing is said")
+        assert usbback.grabbed() == []
+        dom0.run(f"echo 1 >{default}; echo 1 >{stick.sysfs}/authorized")
+        vusb.wait_disk(1)
+        usbback.clear()
+
+
 def test_what_is_plugged_into_a_released_port_is_the_hosts(guest, vusb, usbback):
     dom0 = usbback.dom0
     with Stick(dom0, mib=4) as stick:
