@@ -146,6 +146,32 @@ def test_vanishing(lab, guest, usbback, counts):
         usbback.clear()
 
 
+def test_unbound_while_its_nodes_go(lab, guest, usbback):
+    """The backend waits for a frontend that does not close, with the device's lock held, for which the kernel's xenwatch waits."""
+    dom0 = lab.dom0
+    with Stick(dom0, 0, mib=4) as stick:
+        rogue = RogueFrontend(usbback, guest, stick)
+        rogue.make()
+        rogue.give()
+        rogue.wait_given()
+        flood, _ = rogue.start("events", FOR_EVER, 1)
+        state = f"$(xenstore-read {rogue.vusb.backend}/state)"
+        dom0.wait(f'[ "{state}" = 4 ]', 60, "it does not connect")
+        device = backend(rogue.vusb)
+        unbinding = dom0.job(f"echo {device.rpartition('/')[2]} >{device}/driver/unbind")
+        dom0.wait(f'[ "{state}" = 5 ]', 30, "it does not ask the frontend to close")
+        dom0.run(f"xenstore-rm {rogue.vusb.backend}")
+        unbinding.wait(60)
+        flood.kill()
+        rogue.vusb.remove_forcibly()
+        # Others are still heard.
+        rogue.make()
+        rogue.wait_given()
+        rogue.attack("events", 10, 1)
+        rogue.vusb.remove()
+        usbback.clear()
+
+
 @pytest.mark.stock_kernel("it measures")
 def test_flood_of_events(lab, guest, other, usbback, counts, record_property):
     """Who floods events takes no more from another guest than who just keeps a processor busy."""
