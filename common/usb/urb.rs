@@ -43,9 +43,9 @@ use crate::{
         Buffer,
         PAGES, //
     },
-    urb_iso::packet_ptr, //
+    urb_iso::packet_ptr,
+    urb_raw::RawUrb, //
 };
-use core::ptr::NonNull;
 use kernel::{
     bindings,
     error::to_result,
@@ -53,10 +53,6 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
         Arc,
         Mutex, //
     },
@@ -83,50 +79,6 @@ pub struct Refusal<C: Completion> {
     /// `ENOMEM`: also if the transfer needs contiguous memory that the buffer has not got.
     /// `ENODEV`: unplugged, or unconfigured. Others from the controller.
     pub error: Error,
-}
-
-/// Owns a `struct urb`, of which there may be another one for each submission.
-pub(crate) struct RawUrb(Atomic<*mut bindings::urb>);
-
-impl RawUrb {
-    /// Allocates one with room for so many packets.
-    fn new(packets: u16, flags: bindings::gfp_t) -> Result<Self> {
-        // SAFETY: no requirements.
-        let raw = unsafe { bindings::usb_alloc_urb(packets.into(), flags) };
-        let raw = NonNull::new(raw).ok_or(ENOMEM)?.as_ptr();
-        // usb_alloc_urb() leaves the packets uninitialised.
-        for index in 0..packets {
-            // SAFETY: within the `packets` that were allocated.
-            unsafe { packet_ptr(raw, index.into()).write(Default::default()) };
-        }
-        Ok(Self(Atomic::new(raw)))
-    }
-
-    pub(crate) fn as_ptr(&self) -> *mut bindings::urb {
-        self.0.load(Relaxed)
-    }
-
-    /// Whether usbcore has a reference of its own.
-    fn is_shared(&self) -> bool {
-        // SAFETY: a valid URB; others may change the count meanwhile, whose type is an
-        // `int` that is read and written as a whole.
-        unsafe { (&raw const (*self.as_ptr()).kref.refcount.refs.counter).read_volatile() > 1 }
-    }
-
-    /// Takes the place of the other, which the other's owner then has.
-    fn swap(&self, other: &Self) {
-        let ours = self.as_ptr();
-        self.0.store(other.as_ptr(), Relaxed);
-        other.0.store(ours, Relaxed);
-    }
-}
-
-impl Drop for RawUrb {
-    fn drop(&mut self) {
-        // SAFETY: from usb_alloc_urb(). Not in flight: that would keep the `Core`. usbcore
-        // may be in the end of giving it back, with a reference of its own.
-        unsafe { bindings::usb_free_urb(self.as_ptr()) };
-    }
 }
 
 /// A URB and its memory, in flight or not.

@@ -27,6 +27,7 @@ pub mod urb;
 pub mod urb_buffer;
 mod urb_handle;
 mod urb_iso;
+mod urb_raw;
 mod urb_target;
 mod urb_transfer;
 
