@@ -26,7 +26,7 @@ class RogueFrontend:
         self.guest = guest
         self.vusb = usbback.vusb(guest)
         self._usbback = usbback
-        self._devices = devices
+        self.devices = devices
         guest.run("modprobe xen-gntalloc")
 
     def make(self) -> None:
@@ -34,17 +34,17 @@ class RogueFrontend:
         self.vusb.create()
 
     def give(self) -> None:
-        for port, device in enumerate(self._devices, 1):
+        for port, device in enumerate(self.devices, 1):
             self._usbback.add(self.vusb.rule(device.busname, port))
             device.plug()
 
     def wait_given(self) -> None:
-        for port, _ in enumerate(self._devices, 1):
+        for port, _ in enumerate(self.devices, 1):
             self.vusb.wait_port_status(port, "3")
 
     def _words(self) -> str:
         words = []
-        for port, device in enumerate(self._devices, 1):
+        for port, device in enumerate(self.devices, 1):
             kind = "stick" if isinstance(device, Stick) else "other"
             descriptor = device.dom0.read(f"{device.sysfs}/descriptors")[:18].hex()
             words.append(f"--device {port}:{kind}:{descriptor}")
@@ -60,7 +60,7 @@ class RogueFrontend:
         job, limit = attack
         output, status = job.wait(limit)
         print(output, end="", flush=True)
-        said = [device.last_words for device in self._devices if isinstance(device, Simulated)]
+        said = [device.last_words for device in self.devices if isinstance(device, Simulated)]
         assert status == 0, output + "".join(said)
         return int(re.search(r"(\d+) connections\n\Z", output)[1])
 

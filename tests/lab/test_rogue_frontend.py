@@ -34,6 +34,18 @@ def other(lab):
     other.destroy()
 
 
+@pytest.fixture
+def rogue(lab, guest, usbback):
+    """A hostile guest that has been given a stick."""
+    with Stick(lab.dom0, 0, mib=4) as stick:
+        rogue = RogueFrontend(usbback, guest, stick)
+        rogue.make()
+        rogue.give()
+        rogue.wait_given()
+        yield rogue
+        usbback.clear()
+
+
 FLOODS = 2
 # Operations that a guest has had refused before its device is taken, and how long that may take.
 CLINGING = 4
@@ -101,75 +113,57 @@ def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, tmp_path):
         usbback.clear()
 
 
-def test_taken_from_one_that_clings(lab, guest, usbback):
+def test_taken_from_one_that_clings(dom0, usbback, rogue):
     """A guest that always has something for the USB core to do does not keep its device."""
-    dom0 = lab.dom0
-    with Stick(dom0, 0, mib=4) as stick:
-        rogue = RogueFrontend(usbback, guest, stick)
-        rogue.make()
-        rogue.give()
-        rogue.wait_given()
-        clinging, _ = rogue.start("clings", FOR_EVER, 1)
-        refused = f"cat {backend(rogue.vusb)}/counters/errors"
-        dom0.wait(f"[ $({refused}) -ge {CLINGING} ]", 60, "nothing is refused")
-        # What the core may write of each, and udev hear of, is bounded by this.
-        before, begin = int(dom0.run(refused)), time.monotonic()
-        time.sleep(CLINGING_S)
-        assert int(dom0.run(refused)) - before <= 1 + (time.monotonic() - begin) / APART_S
-        begin = time.monotonic()
-        usbback.remove(rogue.vusb.rule(stick.busname, 1))
-        dom0.wait(f"ls -d {stick.sysfs}/*/host*", 60, "usb-storage does not get it")
-        assert time.monotonic() - begin < BACK_WITHIN_S * PATIENCE
-        # It gives up when it wants to set the device up again.
-        assert "NoDevice" in clinging.wait(60).output
-        rogue.vusb.remove_forcibly()
+    (stick,) = rogue.devices
+    clinging, _ = rogue.start("clings", FOR_EVER, 1)
+    refused = f"cat {backend(rogue.vusb)}/counters/errors"
+    dom0.wait(f"[ $({refused}) -ge {CLINGING} ]", 60, "nothing is refused")
+    # What the core may write of each, and udev hear of, is bounded by this.
+    before, begin = int(dom0.run(refused)), time.monotonic()
+    time.sleep(CLINGING_S)
+    assert int(dom0.run(refused)) - before <= 1 + (time.monotonic() - begin) / APART_S
+    begin = time.monotonic()
+    usbback.remove(rogue.vusb.rule(stick.busname, 1))
+    dom0.wait(f"ls -d {stick.sysfs}/*/host*", 60, "usb-storage does not get it")
+    assert time.monotonic() - begin < BACK_WITHIN_S * PATIENCE
+    # It gives up when it wants to set the device up again.
+    assert "NoDevice" in clinging.wait(60).output
+    rogue.vusb.remove_forcibly()
 
 
-def test_vanishing(lab, guest, usbback, counts):
+def test_vanishing(dom0, rogue):
     """To the backend such a frontend is dead; a vusb made anew works."""
-    dom0 = lab.dom0
     before = held(dom0)
-    with Stick(dom0, 0, mib=4) as stick:
-        rogue = RogueFrontend(usbback, guest, stick)
-        rogue.make()
-        rogue.give()
-        for seed in range(3):
-            rogue.wait_given()
-            rogue.attack("vanish", 5, seed)
-            dom0.wait(f"[ ! -e {backend(rogue.vusb)} ]", 30, "the backend keeps the dead")
-            assert held(dom0) == before
-            rogue.vusb.remove_forcibly()
-            rogue.make()
+    for seed in range(3):
         rogue.wait_given()
-        rogue.attack("events", 10, 1)
-        rogue.vusb.remove()
-        usbback.clear()
-
-
-def test_unbound_while_its_nodes_go(lab, guest, usbback):
-    """The backend waits for a frontend that does not close, with the device's lock held, for which the kernel's xenwatch waits."""
-    dom0 = lab.dom0
-    with Stick(dom0, 0, mib=4) as stick:
-        rogue = RogueFrontend(usbback, guest, stick)
-        rogue.make()
-        rogue.give()
-        rogue.wait_given()
-        flood, _ = rogue.start("events", FOR_EVER, 1)
-        state = f"$(xenstore-read {rogue.vusb.backend}/state)"
-        dom0.wait(f'[ "{state}" = 4 ]', 60, "it does not connect")
-        device = backend(rogue.vusb)
-        unbinding = dom0.job(f"echo {device.rpartition('/')[2]} >{device}/driver/unbind")
-        dom0.wait(f'[ "{state}" = 5 ]', 30, "it does not ask the frontend to close")
-        dom0.run(f"xenstore-rm {rogue.vusb.backend}")
-        unbinding.wait(60)
-        flood.kill()
+        rogue.attack("vanish", 5, seed)
+        dom0.wait(f"[ ! -e {backend(rogue.vusb)} ]", 30, "the backend keeps the dead")
+        assert held(dom0) == before
         rogue.vusb.remove_forcibly()
-        # Others are still heard.
         rogue.make()
-        rogue.wait_given()
-        rogue.attack("events", 10, 1)
-        rogue.vusb.remove()
-        usbback.clear()
+    rogue.wait_given()
+    rogue.attack("events", 10, 1)
+    rogue.vusb.remove()
+
+
+def test_unbound_while_its_nodes_go(dom0, rogue):
+    """The backend waits for a frontend that does not close, with the device's lock held, for which the kernel's xenwatch waits."""
+    flood, _ = rogue.start("events", FOR_EVER, 1)
+    state = f"$(xenstore-read {rogue.vusb.backend}/state)"
+    dom0.wait(f'[ "{state}" = 4 ]', 60, "it does not connect")
+    device = backend(rogue.vusb)
+    unbinding = dom0.job(f"echo {device.rpartition('/')[2]} >{device}/driver/unbind")
+    dom0.wait(f'[ "{state}" = 5 ]', 30, "it does not ask the frontend to close")
+    dom0.run(f"xenstore-rm {rogue.vusb.backend}")
+    unbinding.wait(60)
+    flood.kill()
+    rogue.vusb.remove_forcibly()
+    # Others are still heard.
+    rogue.make()
+    rogue.wait_given()
+    rogue.attack("events", 10, 1)
+    rogue.vusb.remove()
 
 
 @pytest.mark.stock_kernel("it measures")
