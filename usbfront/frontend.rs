@@ -152,8 +152,11 @@ impl Frontend {
         if let Some(reason) = broken {
             // Before anything is written, which would wait for xenstore.
             self.disconnect(&mut inner, Ending::AtOnce);
-            inner.lifecycle = Lifecycle::Halted;
-            self.give_up(EIO, kernel::prelude::fmt!("backend is broken: {reason}"));
+            self.give_up(
+                &mut inner,
+                EIO,
+                kernel::prelude::fmt!("backend is broken: {reason}"),
+            );
         }
         let state = State::from_raw(self.backend.load(Relaxed));
         match inner.lifecycle.backend(backend(state)) {
@@ -225,16 +228,14 @@ impl Frontend {
         // One that was cut may be left.
         self.disconnect(inner, Ending::AtOnce);
         if !self.connections.allows() {
-            inner.lifecycle = Lifecycle::Halted;
             let why = "the backend starts anew too often";
-            return self.give_up(EBUSY, kernel::prelude::fmt!("{why}"));
+            return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
         }
         // With new ones each time it connects, a backend would have all that this domain
         // can grant.
         if !inner.kept.as_mut().is_none_or(|kept| wait(|| kept.end())) {
-            inner.lifecycle = Lifecycle::Halted;
             let why = "the backend keeps pages of its last connection mapped";
-            return self.give_up(EBUSY, kernel::prelude::fmt!("{why}"));
+            return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
         }
         inner.kept = None;
         match patiently(|| Connection::open(self, &inner.path)) {
@@ -243,10 +244,7 @@ impl Frontend {
                 self.dev.switch_state(State::Connected);
             }
             Ok(None) => inner.lifecycle = Lifecycle::Waiting,
-            Err(error) => {
-                inner.lifecycle = Lifecycle::Halted;
-                self.give_up(error, kernel::prelude::fmt!("cannot connect"));
-            }
+            Err(error) => self.give_up(inner, error, kernel::prelude::fmt!("cannot connect")),
         }
     }
 
@@ -258,8 +256,9 @@ impl Frontend {
         }
     }
 
-    /// Says why we end, in the log and in xenstore.
-    fn give_up(&self, error: Error, message: kernel::fmt::Arguments<'_>) {
+    /// Halts, and says why, in the log and in xenstore.
+    fn give_up(&self, inner: &mut Inner, error: Error, message: kernel::fmt::Arguments<'_>) {
+        inner.lifecycle = Lifecycle::Halted;
         self.dev.report_error(error, message);
         self.dev.frontend_closed();
     }
