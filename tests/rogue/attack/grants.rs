@@ -2,7 +2,7 @@
 
 //! Data in pages that the backend may not use, or not as it should.
 
-use super::maker::{void_grant, Maker};
+use super::maker::{void_grant, Maker, SEGMENT, SEGS};
 use super::Arena;
 use crate::frontend::connection::Connection;
 use crate::frontend::device::listed_in;
@@ -20,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LENGTH: u16 = 18;
 /// The ring's entries end before this byte of its page.
 const BEHIND_RING: u16 = 64 + 16 * 148;
-/// Where an entry says where its list is.
-const LIST: usize = 20;
 /// No domain of the lab.
 const NOBODY: u16 = 0x7000;
 
@@ -136,7 +134,7 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
         10 => {
             let page = vusb.page(Access::Read)?;
             let entry = longest(maker, connection, &page, page.gref())?;
-            let last = (MAX_INDIRECT - 1) * 8;
+            let last = (MAX_INDIRECT - 1) * SEGMENT;
             if arena.random.bool() {
                 page.write(last, &void_grant(&mut arena.random).to_le_bytes());
             } else {
@@ -148,7 +146,7 @@ fn one(arena: &mut Arena<'_>, maker: &Maker, connection: &mut Connection) -> Res
         11 => {
             let page = vusb.page(Access::Read)?;
             let mut entry = longest(maker, connection, &page, page.gref())?;
-            entry[LIST + 4..LIST + 6].copy_from_slice(&BEHIND_RING.to_le_bytes());
+            entry[SEGS + 4..SEGS + 6].copy_from_slice(&BEHIND_RING.to_le_bytes());
             let ring = connection.urb_page().gref();
             refused(
                 "a list of nothing",
@@ -192,9 +190,9 @@ fn longest(
     Ok(listed_in(page, 0, &submit))
 }
 
-/// The same with the list in another page.
+/// The same with the list, which is the entry's only segment, in another page.
 fn with_list(mut entry: [u8; URB_ENTRY], gref: u32) -> [u8; URB_ENTRY] {
-    entry[LIST..LIST + 4].copy_from_slice(&gref.to_le_bytes());
+    entry[SEGS..SEGS + 4].copy_from_slice(&gref.to_le_bytes());
     entry
 }
 

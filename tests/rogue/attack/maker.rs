@@ -28,8 +28,8 @@ const PIPE: usize = 4;
 const FLAGS: usize = 8;
 const BUFFER_LENGTH: usize = 10;
 const SPECIFIC: usize = 12;
-const SEGS: usize = 20;
-const SEGMENT: usize = 8;
+pub(crate) const SEGS: usize = 20;
+pub(crate) const SEGMENT: usize = 8;
 
 /// A grant number that nobody has issued.
 pub(crate) fn void_grant(random: &mut Rng) -> u32 {
