@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! URBs that are allocated once and used for ever.
+//! URBs that are allocated once and used for ever, but for the C structure, of which
+//! usbcore may keep one: see [`crate::urb_raw`].
 //!
 //! A [`Urb`] is one that is *not* in flight, and its owner the only user of its memory.
 //! [`Urb::submit`] takes it away; if usbcore refuses, the refusal gives it back, else it comes
