@@ -30,15 +30,6 @@ struct State {
     returned: u32,
 }
 
-impl State {
-    /// The URB that is to be given back.
-    fn release(&mut self) -> Option<Urb> {
-        let urb = self.held.take()?;
-        self.returned += 1;
-        Some(urb)
-    }
-}
-
 #[pin_data]
 struct Controller {
     #[pin]
@@ -65,11 +56,11 @@ impl Controller {
         self.start.elapsed().as_millis() as Millis
     }
 
-    /// Fails the URB that is there.
-    fn fail_one(&self, error: Error) {
-        let mut locked = Locked::new(self);
-        if let Some(urb) = locked.release() {
-            locked.give_back(urb, error.to_errno(), 0);
+    /// Gives the URB back that is there, if there is one.
+    fn give_back(locked: &mut Locked<'_, Self>, status: i32) {
+        if let Some(urb) = locked.held.take() {
+            locked.returned += 1;
+            locked.give_back(urb, status, 0);
         }
     }
 }
@@ -101,9 +92,7 @@ impl HostController for Controller {
 
     fn dequeue(&self, locked: &mut Locked<'_, Self>, key: Key) {
         assert_eq!(key, Key(locked.taken));
-        if let Some(urb) = locked.release() {
-            locked.give_back(urb, 0, 0);
-        }
+        Self::give_back(locked, 0);
     }
 
     fn endpoint_disabled(&self, _locked: &mut Locked<'_, Self>, _key: Key) {}
@@ -134,9 +123,7 @@ impl HostController for Controller {
     }
 
     fn stop(&self, locked: &mut Locked<'_, Self>) {
-        if let Some(urb) = locked.release() {
-            locked.give_back(urb, ESHUTDOWN.to_errno(), 0);
-        }
+        Self::give_back(locked, ESHUTDOWN.to_errno());
     }
 }
 
@@ -179,7 +166,7 @@ mod pvusb_hcd {
         say(&hcd, Speed::High);
         for _ in 0..FAILURES {
             wait_asked(&controller);
-            controller.fail_one(EPROTO);
+            Controller::give_back(&mut Locked::new(&*controller), EPROTO.to_errno());
         }
         say(&hcd, Speed::None);
         drop(hcd);
