@@ -8,19 +8,22 @@
 //! is given back exactly once, none while the backend has a part of it, and a lie
 //! is noticed before it does anything.
 
+mod far_end;
+mod urbs;
+
+use self::{far_end::FarEnd, urbs::Urbs};
 use crate::{page::Page, Choices};
-use ring::{entries, FrontRing, SharedPage};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use ring::FrontRing;
+use std::collections::{HashMap, VecDeque};
 use usbfront_core::{
-    Answer, Endpoint, EndpointId, Finished, Job, JobId, NoMemory, Scheduler, Shape, Table,
-    Transfer, Work, SLOTS,
+    Answer, Endpoint, EndpointId, Finished, Job, NoMemory, Scheduler, Shape, Table, Transfer, Work,
+    SLOTS,
 };
 use usbif::{
     Direction, Kind, PortNumber, Request, Response, Segments, Status, Submit, MAX_TRANSFER,
     URB_ENTRY,
 };
 
-const SIZE: u32 = entries(URB_ENTRY);
 const ENDPOINTS: usize = 6;
 const MAX_PACKET: u16 = 512;
 
@@ -60,27 +63,15 @@ enum Has {
 
 /// Everything of one controller.
 pub struct World {
-    page: Page,
     ring: FrontRing<Page, URB_ENTRY>,
-    /// The backend's indices.
-    req_cons: u32,
-    rsp_prod: u32,
+    far_end: FarEnd,
     tested: Scheduler<u32, Bounded<Job<u32>>, Bounded<Endpoint>>,
     endpoints: [Option<EndpointId>; ENDPOINTS],
-    /// Submitted and not given back: number to job.
-    alive: HashMap<u32, JobId>,
-    given: HashSet<u32>,
-    isochronous: HashSet<u32>,
-    /// What became of the pieces of those that are alive: by number and place, how long
-    /// each is, and what it has moved.
-    moved: BTreeMap<(u32, u32), (u32, u32)>,
-    count: u32,
+    urbs: Urbs,
     /// On the ring or beyond, by id.
     out: HashMap<u16, Has>,
     /// The ids that were used last.
     recent: VecDeque<u16>,
-    /// Of those on the ring, what the backend has taken off it.
-    held: Vec<u16>,
     halted: bool,
 }
 
@@ -90,46 +81,29 @@ impl World {
         let page = Page::new();
         Self {
             ring: FrontRing::new(page.clone()),
-            page,
-            req_cons: 0,
-            rsp_prod: 0,
+            far_end: FarEnd::new(page),
             tested: Scheduler::new(Bounded(vec![], jobs), Bounded(vec![], endpoints)),
             endpoints: [None; ENDPOINTS],
-            alive: HashMap::new(),
-            given: HashSet::new(),
-            isochronous: HashSet::new(),
-            moved: BTreeMap::new(),
-            count: 0,
+            urbs: Urbs::default(),
             out: HashMap::new(),
             recent: VecDeque::new(),
-            held: vec![],
             halted: false,
         }
     }
 
     fn give_back(&mut self, finished: Option<Finished<u32>>) {
         let Some(finished) = finished else { return };
-        let number = finished.payload;
-        assert!(self.alive.remove(&number).is_some(), "not alive");
-        assert!(self.given.insert(number), "given back twice");
-        let part = |has: &Has| matches!(has, Has::Piece { number: n, .. } if *n == number);
         assert!(
-            self.halted || !self.out.values().any(part),
+            self.halted || !self.has_part(finished.payload),
             "given back while the backend has a part of it"
         );
-        // Of a stream up to the first piece that is not whole, in whatever order they were
-        // answered; each isochronous packet stands for itself.
-        let pieces = self.moved.range((number, 0)..=(number, u32::MAX));
-        let (mut wanted, mut open) = (0, true);
-        for (_, (length, moved)) in pieces {
-            wanted += if open { *moved } else { 0 };
-            open &= moved == length || self.isochronous.contains(&number);
-        }
-        assert!(
-            self.halted || finished.actual == wanted,
-            "not what was moved"
-        );
-        self.moved.retain(|(other, _), _| *other != number);
+        self.urbs.give_back(&finished, self.halted);
+    }
+
+    /// Whether the backend has a piece of a URB.
+    fn has_part(&self, number: u32) -> bool {
+        let part = |has: &Has| matches!(has, Has::Piece { number: n, .. } if *n == number);
+        self.out.values().any(part)
     }
 
     fn endpoint(&mut self, number: usize) -> Option<EndpointId> {
@@ -162,30 +136,23 @@ impl World {
             .zero_packet(flags & 1 != 0)
             .short_not_ok(flags & 2 != 0);
         assert_eq!(transfer.is_short_not_ok(), flags & 2 != 0);
-        let number = self.count;
-        self.count += 1;
-        if shape == Shape::Isochronous {
-            self.isochronous.insert(number);
-        }
+        let number = self.urbs.number(shape);
         match self.tested.submit(endpoint, transfer, number) {
             Ok(job) => {
                 assert_eq!(self.tested.payload(job).copied(), Some(number));
-                self.alive.insert(number, job);
+                self.urbs.submitted(number, job);
             }
-            // No memory: the core is told, and the number comes back here.
             Err(payload) => {
                 assert_eq!(payload, number);
-                self.given.insert(number);
+                self.urbs.refused(number);
             }
         }
     }
 
     /// A class driver unlinks.
     pub fn cancel(&mut self, which: usize) {
-        let mut numbers: Vec<_> = self.alive.keys().copied().collect();
-        numbers.sort_unstable();
-        if let Some(number) = numbers.get(which % numbers.len().max(1)) {
-            let finished = self.tested.cancel(self.alive[number]);
+        if let Some(job) = self.urbs.any(which) {
+            let finished = self.tested.cancel(job);
             self.give_back(finished);
         }
     }
@@ -252,11 +219,9 @@ impl World {
                         continue;
                     };
                     assert!(length <= MAX_TRANSFER);
-                    let part =
-                        |has: &Has| matches!(has, Has::Piece { number: n, .. } if *n == number);
                     let stream = piece.transfer.shape() == Shape::Stream;
                     if stream && piece.transfer.direction() == Direction::In {
-                        assert!(!self.out.values().any(part), "two IN pieces");
+                        assert!(!self.has_part(number), "two IN pieces");
                     }
                     self.tested.sent(&piece, length, length);
                     let request = Request::Submit(Submit {
@@ -300,32 +265,18 @@ impl World {
 
     /// The backend takes the requests that it was shown.
     pub fn backend_takes(&mut self) {
-        if self.halted {
-            return;
+        if !self.halted {
+            self.far_end.take();
         }
-        let produced = self.page.load(0);
-        while self.req_cons != produced {
-            let at = 64 + (self.req_cons % SIZE) as usize * URB_ENTRY;
-            let mut entry = [0; URB_ENTRY];
-            self.page.read(at, &mut entry);
-            self.req_cons = self.req_cons.wrapping_add(1);
-            self.held.push(Request::parse(&entry).unwrap().id());
-        }
-    }
-
-    fn respond(&mut self, bytes: &[u8]) {
-        let at = 64 + (self.rsp_prod % SIZE) as usize * URB_ENTRY;
-        self.page.write(at, bytes);
-        self.rsp_prod = self.rsp_prod.wrapping_add(1);
-        self.page.store(8, self.rsp_prod);
     }
 
     /// The backend answers a request that it has, with a share of its length.
     pub fn backend_answers(&mut self, which: usize, share: u8, status: Status) {
-        if self.held.is_empty() {
+        let held = &mut self.far_end.held;
+        if held.is_empty() {
             return;
         }
-        let id = self.held.swap_remove(which % self.held.len());
+        let id = held.swap_remove(which % held.len());
         let mut response = Response::plain(id, status);
         if let Some(Has::Piece { length, .. }) = self.out.get(&id) {
             response.actual_length = if share > 100 {
@@ -334,7 +285,7 @@ impl World {
                 length / 101 * u32::from(share)
             };
         }
-        self.respond(&response.encode());
+        self.far_end.respond(&response.encode());
         assert!(self.take_answers(), "an honest answer is believed");
         // Said again, it is a lie, whatever its slot carries by now.
         assert!(self.tested.answer(&response).is_err());
@@ -345,9 +296,9 @@ impl World {
         if self.halted {
             return;
         }
-        if self.rsp_prod.wrapping_add(1) > self.req_cons {
+        if self.far_end.has_answered_all() {
             // No such response can be: the ring says so.
-            self.page.store(8, self.page.load(0).wrapping_add(1));
+            self.far_end.overrun();
             assert!(self.ring.pop().is_err());
             return self.halt();
         }
@@ -360,13 +311,13 @@ impl World {
                 None => false,
             });
         let id = u16::from_le_bytes([bytes[0], bytes[1]]);
-        self.respond(bytes);
+        self.far_end.respond(bytes);
         assert_eq!(self.take_answers(), true_enough);
         if true_enough {
             // It need not have been taken off the ring to be answered: that is
             // the backend's to know.
             self.backend_takes();
-            self.held.retain(|held| *held != id);
+            self.far_end.held.retain(|held| *held != id);
         }
     }
 
@@ -400,9 +351,9 @@ impl World {
                     },
                 ) => {
                     assert!(slot.index() < SLOTS);
-                    assert_eq!((self.alive[&number], place, sent), (job, offset, length));
+                    assert_eq!((self.urbs.job(number), place, sent), (job, offset, length));
                     assert_eq!(actual, response.actual_length);
-                    self.moved.insert((number, offset), (length, actual));
+                    self.urbs.moved(number, offset, length, actual);
                     let status = response.status.errno();
                     let finished = self.tested.settle(job, offset, length, actual, status);
                     self.give_back(finished);
@@ -421,11 +372,11 @@ impl World {
             assert_eq!(finished.status, -108);
             self.give_back(Some(finished));
         }
-        assert!(self.alive.is_empty(), "a URB was not given back");
+        self.urbs.assert_none_is_alive();
         assert!(self.tested.next_work().is_none());
         assert_eq!(self.tested.owed(), 0);
         self.out.clear();
-        self.held.clear();
+        self.far_end.held.clear();
     }
 
     /// An honest backend answers everything, or is gone: nothing is left.
@@ -436,13 +387,12 @@ impl World {
             }
             self.pump(MAX_TRANSFER);
             self.backend_takes();
-            if self.held.is_empty() {
+            if self.far_end.held.is_empty() {
                 break;
             }
             self.backend_answers(0, 255, Status::Ok);
         }
-        assert!(self.alive.is_empty(), "a URB was not given back");
-        assert_eq!(self.given.len() as u32, self.count);
+        self.urbs.assert_none_is_alive();
         assert_eq!(self.tested.owed(), 0);
         assert!(!self.tested.is_waiting());
         assert!(self.tested.next_work().is_none());
