@@ -112,26 +112,33 @@ class UasDisk(Medium):
 
 
 class SerialAdapter(Emulated):
-    """An FTDI chip; the far end of its line is `line`, a socket."""
+    """An FTDI chip. The far end of its line is `line`, a socket, at `file`; without one, whoever takes everything.
 
-    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path, port: int | str = 1):
+    QEMU writes with its big lock held until all is taken: a socket that nobody reads stops the machine.
+    """
+
+    def __init__(self, dom0: Dom0, monitor: Monitor, controller: str, file: Path | None = None, port: int | str = 1):
         self.file = file
         self.chardev = f"{controller}-{port}-line"
         super().__init__(dom0, monitor, "usb-serial", controller, port, chardev=self.chardev)
 
     def plug(self) -> "SerialAdapter":
-        address = {"type": "unix", "data": {"path": str(self.file)}}
-        backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
+        backend = {"type": "file", "data": {"out": "/dev/null"}}
+        if self.file:
+            address = {"type": "unix", "data": {"path": str(self.file)}}
+            backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
         self.monitor("chardev-add", id=self.chardev, backend=backend)
-        # Nobody at the far end is a device that is not plugged in.
-        self.line = socket.socket(socket.AF_UNIX)
-        self.line.connect(str(self.file))
+        if self.file:
+            # Nobody at the far end is a device that is not plugged in.
+            self.line = socket.socket(socket.AF_UNIX)
+            self.line.connect(str(self.file))
         super().plug()
         return self
 
     def unplug(self) -> None:
         super().unplug()
-        self.line.close()
+        if self.file:
+            self.line.close()
         self.drop_backend("chardev-remove", id=self.chardev)
 
 

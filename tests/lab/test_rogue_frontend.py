@@ -98,10 +98,10 @@ def test_attacks(lab, guest, other, usbback, counts, record_property):
     record_property("events without work", asked["events"])
 
 
-def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts, tmp_path):
+def test_endpoints_in_use_are_cleared(lab, guest, usbback, counts):
     """xHCI's driver writes a line each time that an endpoint with requests has its halt cleared, EHCI's warns."""
     dom0 = lab.dom0
-    with SerialAdapter(dom0, lab.monitor, "xhci", tmp_path / "line") as adapter:
+    with SerialAdapter(dom0, lab.monitor, "xhci") as adapter:
         rogue = RogueFrontend(usbback, guest, adapter)
         rogue.make()
         rogue.give()
