@@ -8,8 +8,10 @@ use super::Arena;
 use crate::Result;
 use ring::{SharedPage, PAGE_SIZE};
 
-/// Pages that are held at a time: of one grant Xen counts 255 mappings and copies.
-const HELD: usize = 64;
+/// Pages that are held at a time. Xen counts 128 mappings of one grant, copies included
+/// (`GNTPIN_incr2oflow_mask()`), and a PV domain maps each page twice (`use_ptemod` in
+/// gntdev.c).
+const HELD: usize = 32;
 
 pub(crate) fn run(arena: &mut Arena<'_>) -> Result<()> {
     let mut left = arena.count;
