@@ -6,7 +6,7 @@
 
 use crate::{
     engine::{Engine, Host, Running, LIST},
-    page::Page,
+    page::{place, Page, REQ_PROD, RSP_PROD},
     Choices,
 };
 use ring::{entries, SharedPage};
@@ -226,21 +226,19 @@ impl World {
         if self.req_prod.wrapping_sub(self.rsp_cons) >= SIZE {
             return;
         }
-        let at = 64 + (self.req_prod % SIZE) as usize * URB_ENTRY;
-        self.page.write(at, entry);
+        self.page.write(place(self.req_prod, URB_ENTRY), entry);
         self.req_prod = self.req_prod.wrapping_add(1);
-        self.page.store(0, self.req_prod);
+        self.page.store(REQ_PROD, self.req_prod);
         let id = u16::from_le_bytes([entry[0], entry[1]]);
         *self.asked.entry(id).or_default() += 1;
     }
 
     /// The guest takes the responses that are there.
     pub fn take_responses(&mut self) {
-        let produced = self.page.load(8);
+        let produced = self.page.load(RSP_PROD);
         while self.rsp_cons != produced {
-            let at = 64 + (self.rsp_cons % SIZE) as usize * URB_ENTRY;
             let mut entry = [0; URB_ENTRY];
-            self.page.read(at, &mut entry);
+            self.page.read(place(self.rsp_cons, URB_ENTRY), &mut entry);
             self.rsp_cons = self.rsp_cons.wrapping_add(1);
             let response = Response::parse(&entry).unwrap();
             let left = self.asked.get_mut(&response.id).expect("never asked");

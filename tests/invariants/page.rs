@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A page of plain memory that two ends share.
+//! A page of plain memory that two ends share, and where things are in it, as
+//! `io/ring.h` of Xen's public headers has it: said again here, so that a mistake in the
+//! ring's own layout shows.
 
-use ring::{SharedPage, PAGE_SIZE};
+use ring::{entries, SharedPage, PAGE_SIZE};
 use std::{cell::RefCell, rc::Rc};
+
+pub const REQ_PROD: usize = 0;
+pub const REQ_EVENT: usize = 4;
+pub const RSP_PROD: usize = 8;
+pub const RSP_EVENT: usize = 12;
+
+/// Where the entry of an index is, of entries of so many bytes.
+pub fn place(index: u32, entry: usize) -> usize {
+    64 + (index % entries(entry)) as usize * entry
+}
 
 /// Clones share the memory, as two domains do.
 #[derive(Clone)]
@@ -19,10 +31,10 @@ impl Page {
     /// A page whose four indices all start at `index`.
     pub fn starting_at(index: u32) -> Self {
         let page = Self::new();
-        page.store(0, index);
-        page.store(4, index.wrapping_add(1));
-        page.store(8, index);
-        page.store(12, index.wrapping_add(1));
+        page.store(REQ_PROD, index);
+        page.store(REQ_EVENT, index.wrapping_add(1));
+        page.store(RSP_PROD, index);
+        page.store(RSP_EVENT, index.wrapping_add(1));
         page
     }
 }

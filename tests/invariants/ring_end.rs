@@ -7,16 +7,15 @@
 //! read twice for one decision, a write outside the entries, and a read of an
 //! entry that is not the next.
 
-use crate::Choices;
+use crate::{
+    page::{place, REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD},
+    Choices,
+};
 use ring::{entries, BackRing, Corrupt, FrontRing, Full, SharedPage, PAGE_SIZE};
 use std::cell::RefCell;
 
 const ENTRY: usize = 148;
 const SIZE: u32 = entries(ENTRY);
-const REQ_PROD: usize = 0;
-const REQ_EVENT: usize = 4;
-const RSP_PROD: usize = 8;
-const RSP_EVENT: usize = 12;
 
 struct World<'a> {
     memory: [u8; PAGE_SIZE],
@@ -99,10 +98,6 @@ impl SharedPage for Page<'_> {
         world.memory[offset..offset + bytes.len()].copy_from_slice(bytes);
         world.writes.push((offset, bytes.len()));
     }
-}
-
-fn place(index: u32) -> usize {
-    64 + (index % SIZE) as usize * ENTRY
 }
 
 /// What one call did to the page.
@@ -196,7 +191,7 @@ fn after_pop(did: &Did, got: Result<bool, Corrupt>, index: usize, most: u32, at:
     let expected = judge(did.only(index), at.taken, most);
     assert_eq!(got, expected);
     if expected == Ok(true) {
-        assert_eq!(did.reads, [(place(at.taken), ENTRY)]);
+        assert_eq!(did.reads, [(place(at.taken, ENTRY), ENTRY)]);
         at.taken = at.taken.wrapping_add(1);
     } else {
         assert!(did.reads.is_empty());
@@ -263,7 +258,7 @@ pub fn back(bytes: &[u8]) {
                     assert!(did.writes.is_empty());
                 } else {
                     assert_eq!(result, Ok(()));
-                    assert_eq!(did.writes, [(place(at.written), length)]);
+                    assert_eq!(did.writes, [(place(at.written, ENTRY), length)]);
                     at.written = at.written.wrapping_add(1);
                 }
                 assert!(did.loads.is_empty() && did.stores.is_empty());
@@ -308,7 +303,7 @@ pub fn front(bytes: &[u8]) {
                     assert!(did.writes.is_empty());
                 } else {
                     assert_eq!(result, Ok(()));
-                    assert_eq!(did.writes, [(place(at.written), ENTRY)]);
+                    assert_eq!(did.writes, [(place(at.written, ENTRY), ENTRY)]);
                     at.written = at.written.wrapping_add(1);
                 }
                 assert!(did.loads.is_empty() && did.stores.is_empty());

@@ -2,13 +2,9 @@
 
 //! The backend's end of the ring.
 
-use crate::page::Page;
-use ring::{entries, SharedPage};
+use crate::page::{place, Page, REQ_PROD, RSP_PROD};
+use ring::SharedPage;
 use usbif::{Request, URB_ENTRY};
-
-const SIZE: u32 = entries(URB_ENTRY);
-const REQ_PROD: usize = 0;
-const RSP_PROD: usize = 8;
 
 pub struct FarEnd {
     page: Page,
@@ -28,28 +24,24 @@ impl FarEnd {
         }
     }
 
-    fn place(index: u32) -> usize {
-        64 + (index % SIZE) as usize * URB_ENTRY
-    }
-
     /// Takes the requests that it was shown.
     pub fn take(&mut self) {
         let produced = self.page.load(REQ_PROD);
         while self.req_cons != produced {
             let mut entry = [0; URB_ENTRY];
-            self.page.read(Self::place(self.req_cons), &mut entry);
+            self.page.read(place(self.req_cons, URB_ENTRY), &mut entry);
             self.req_cons = self.req_cons.wrapping_add(1);
             self.held.push(Request::parse(&entry).unwrap().id());
         }
     }
 
-    /// Whether it has answered as many requests as it has taken.
+    /// Whether it has answered all the requests that it has taken.
     pub fn has_answered_all(&self) -> bool {
         self.rsp_prod.wrapping_add(1) > self.req_cons
     }
 
     pub fn respond(&mut self, bytes: &[u8]) {
-        self.page.write(Self::place(self.rsp_prod), bytes);
+        self.page.write(place(self.rsp_prod, URB_ENTRY), bytes);
         self.rsp_prod = self.rsp_prod.wrapping_add(1);
         self.page.store(RSP_PROD, self.rsp_prod);
     }
