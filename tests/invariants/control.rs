@@ -20,11 +20,15 @@ pub fn meaning(bytes: &[u8]) {
     let reads = kind >= 0x80 && (l0, l1) != (0, 0);
     assert_eq!(packet.direction() == Direction::In, reads);
 
-    let halt = (kind, request, v0, v1) == (2, 1, 0, 0);
-    let of_the_core = matches!((kind, request), (0, 5) | (0, 9) | (1, 11))
-        || (halt && !matches!((i0, i1), (0 | 0x80, 0)));
+    let standard = kind & 0x60 == 0;
+    let recipient = kind & 0x1f;
+    let halt = (recipient, request, v0, v1) == (2, 1, 0, 0);
+    let of_the_core =
+        standard && (matches!(request, 5 | 9 | 11) || (halt && !matches!((i0, i1), (0 | 0x80, 0))));
     let meaning = Meaning::of(&packet);
     assert_eq!(meaning != Meaning::Device, of_the_core, "{setup:?}");
+    // One that the core does has no data, so its direction says nothing.
+    setup[0] &= 0x7f;
     match meaning {
         Meaning::Device => {}
         Meaning::SetAddress(address) => {

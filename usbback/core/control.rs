@@ -5,15 +5,22 @@
 //! The host's USB core keeps a picture of the device: its address, its
 //! configuration, altsettings, data toggles. A request that changes what is in
 //! the picture has to go through the core; everything else goes to the device
-//! as it is. The whole bmRequestType decides: 5 is SET_ADDRESS only as a
-//! standard request to the device, FTDI's vendor request 5 is none.
+//! as it is. 5 is SET_ADDRESS as a standard request only, FTDI's vendor request 5 is none.
+//!
+//! How a device reads a request that is not quite what the specification says is its own
+//! affair: some look at bRequest alone (`dwc3_ep0_std_request()`). So a standard request
+//! of such a number does what it says, to whom it is for, or does not reach the device.
+//! Where no data follows, the direction in bmRequestType says nothing (USB 2.0, 9.3.1).
 
 use usbif::{Direction, SetupPacket, Status};
 
-/// Standard request, to the device, without or with outgoing data.
-const TO_DEVICE: u8 = 0x00;
-const TO_INTERFACE: u8 = 0x01;
-const TO_ENDPOINT: u8 = 0x02;
+/// Of bmRequestType: the type, which is 0 for standard requests.
+const TYPE: u8 = 0x60;
+/// Of bmRequestType: who it is for.
+const RECIPIENT: u8 = 0x1f;
+const TO_DEVICE: u8 = 0;
+const TO_INTERFACE: u8 = 1;
+const TO_ENDPOINT: u8 = 2;
 
 const CLEAR_FEATURE: u8 = 1;
 const SET_FEATURE: u8 = 3;
@@ -91,44 +98,42 @@ impl Meaning {
     /// Reads a request to endpoint 0.
     #[must_use]
     pub fn of(setup: &SetupPacket) -> Self {
+        let Some(recipient) = recipient(setup) else {
+            return Self::Device;
+        };
         let value = setup.value();
         let index = setup.index();
-        match (setup.request_type(), setup.request()) {
-            // Malformed ones must not reach the device either: it might obey.
-            (TO_DEVICE, SET_ADDRESS) => match u8::try_from(value) {
-                Ok(address @ 0..=127) if index == 0 && setup.length() == 0 => {
-                    Self::SetAddress(address)
-                }
+        let bare = setup.length() == 0;
+        match (setup.request(), recipient) {
+            (SET_ADDRESS, TO_DEVICE) if bare && index == 0 => match u8::try_from(value) {
+                Ok(address @ 0..=127) => Self::SetAddress(address),
                 _ => Self::Answer(Status::Stall),
             },
-            (TO_DEVICE, SET_CONFIGURATION) => match u8::try_from(value) {
-                Ok(value) if index == 0 && setup.length() == 0 => {
-                    Self::Core(Operation::SetConfiguration(value))
-                }
-                _ => Self::Answer(Status::Stall),
+            (SET_CONFIGURATION, TO_DEVICE) if bare && index == 0 => match u8::try_from(value) {
+                Ok(value) => Self::Core(Operation::SetConfiguration(value)),
+                Err(_) => Self::Answer(Status::Stall),
             },
-            (TO_INTERFACE, SET_INTERFACE) => match (u8::try_from(index), u8::try_from(value)) {
-                (Ok(interface), Ok(altsetting)) if setup.length() == 0 => {
-                    Self::Core(Operation::SetInterface {
+            (SET_INTERFACE, TO_INTERFACE) if bare => {
+                match (u8::try_from(index), u8::try_from(value)) {
+                    (Ok(interface), Ok(altsetting)) => Self::Core(Operation::SetInterface {
                         interface,
                         altsetting,
-                    })
+                    }),
+                    _ => Self::Answer(Status::Stall),
                 }
-                _ => Self::Answer(Status::Stall),
-            },
-            (TO_ENDPOINT, CLEAR_FEATURE) if value == ENDPOINT_HALT => match u8::try_from(index) {
+            }
+            (SET_ADDRESS | SET_CONFIGURATION | SET_INTERFACE, _) => Self::Answer(Status::Stall),
+            (CLEAR_FEATURE, TO_ENDPOINT) if value == ENDPOINT_HALT => match u8::try_from(index) {
                 // Endpoint 0 has no toggle to lose and clears itself.
                 Ok(0 | 0x80) => Self::Device,
-                Ok(address) if address & 0x70 == 0 && setup.length() == 0 => {
-                    Self::Core(Operation::ClearHalt {
-                        endpoint: address & 0x0f,
-                        direction: if address & 0x80 == 0 {
-                            Direction::Out
-                        } else {
-                            Direction::In
-                        },
-                    })
-                }
+                Ok(address) if address & 0x70 == 0 && bare => Self::Core(Operation::ClearHalt {
+                    endpoint: address & 0x0f,
+                    direction: if address & 0x80 == 0 {
+                        Direction::Out
+                    } else {
+                        Direction::In
+                    },
+                }),
                 _ => Self::Answer(Status::Stall),
             },
             _ => Self::Device,
@@ -136,14 +141,20 @@ impl Meaning {
     }
 }
 
+/// Who a standard request is for; `None`: it is no standard request.
+fn recipient(setup: &SetupPacket) -> Option<u8> {
+    let request_type = setup.request_type();
+    (request_type & TYPE == 0).then_some(request_type & RECIPIENT)
+}
+
 /// Whether a request lets the device wake its host, or forbids it. It goes to the
 /// device as it is; the host's core has to know too when it suspends the device.
 #[must_use]
 pub fn remote_wakeup(setup: &SetupPacket) -> Option<bool> {
     let exact = setup.value() == DEVICE_REMOTE_WAKEUP && setup.index() == 0 && setup.length() == 0;
-    match (setup.request_type(), setup.request()) {
-        (TO_DEVICE, SET_FEATURE) if exact => Some(true),
-        (TO_DEVICE, CLEAR_FEATURE) if exact => Some(false),
+    match (setup.request(), recipient(setup)) {
+        (SET_FEATURE, Some(TO_DEVICE)) if exact => Some(true),
+        (CLEAR_FEATURE, Some(TO_DEVICE)) if exact => Some(false),
         _ => None,
     }
 }

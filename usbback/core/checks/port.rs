@@ -144,22 +144,48 @@ mod pvusb_port {
 
     #[test]
     fn only_the_standard_request_is_an_address() {
-        // FTDI's GET_MODEM_STATUS, and a class request with the same number.
-        for request_type in [0xc0, 0x40, 0x20, 0x01, 0x02, 0x80, 0x03] {
+        // FTDI's GET_MODEM_STATUS, and class requests with the same number.
+        for request_type in [0xc0, 0x40, 0x20, 0xa1] {
             let setup = SetupPacket([request_type, 5, 7, 0, 0, 0, 0, 0]);
             let meaning = (request_type, Meaning::of(&setup));
             assert_eq!(meaning, (request_type, Meaning::Device));
         }
+        // What a device may take for one, the wrong recipient or data in either direction.
         for setup in [
             [0, 5, 128, 0, 0, 0, 0, 0],
             [0, 5, 1, 1, 0, 0, 0, 0],
             [0, 5, 1, 0, 0, 0, 1, 0],
+            [0x80, 5, 1, 0, 0, 0, 1, 0],
+            [0x01, 5, 1, 0, 0, 0, 0, 0],
+            [0x83, 5, 1, 0, 0, 0, 0, 0],
+            [0x81, 9, 1, 0, 0, 0, 0, 0],
+            [0x80, 11, 1, 0, 0, 0, 0, 0],
+            [0x82, 1, 0, 0, 0x81, 0, 1, 0],
         ] {
-            assert_eq!(
-                Meaning::of(&SetupPacket(setup)),
-                Meaning::Answer(Status::Stall)
-            );
+            let meaning = (setup, Meaning::of(&SetupPacket(setup)));
+            assert_eq!(meaning, (setup, Meaning::Answer(Status::Stall)));
         }
+    }
+
+    #[test]
+    fn without_data_there_is_no_direction() {
+        let out = [
+            set_address(7),
+            SET_CONFIGURATION,
+            [1, 11, 1, 0, 2, 0, 0, 0],
+            [2, 1, 0, 0, 0x83, 0, 0, 0],
+        ];
+        for setup in out {
+            let mut bit = setup;
+            bit[0] |= 0x80;
+            let [meaning, same] = [setup, bit].map(|setup| Meaning::of(&SetupPacket(setup)));
+            assert_ne!(meaning, Meaning::Device);
+            assert_eq!(same, meaning);
+        }
+    }
+
+    #[test]
+    fn a_halt_is_cleared_by_the_core() {
         let halt = |index: u8| Meaning::of(&SetupPacket([2, 1, 0, 0, index, 0, 0, 0]));
         assert_eq!(halt(0x80), Meaning::Device);
         assert_eq!(
