@@ -6,6 +6,7 @@
 use super::{host_speed, Peer, Place};
 use crate::Show;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 use usb::device::Device;
 use usb::lock::LockedDevice;
 use usb::port::HubPort;
@@ -80,7 +81,7 @@ impl Place {
     }
 
     /// The same, for a hub that has just got its ports and whose lock is held.
-    pub(crate) fn reserve_on(&self, hub: &LockedDevice<'_>, port: u8) {
+    pub(crate) fn reserve_on(self: &Arc<Self>, hub: &LockedDevice<'_>, port: u8) {
         let stand = self.backend.standing(self);
         let wanted = match stand.map(|stand| stand.standing) {
             Some(Ok(_)) => true,
@@ -91,7 +92,12 @@ impl Place {
             return;
         }
         match HubPort::claim_on(hub, port, &self.owner) {
-            Ok(port) => self.put_port(port),
+            Ok(port) => {
+                self.put_port(port);
+                // Forgotten meanwhile, it gives the port up there, and ends there, without
+                // the hub's lock.
+                self.look();
+            }
             Err(error) => {
                 // The one that we had was of the ports before these.
                 if let Some(old) = self.inner.lock().port.take() {
@@ -109,7 +115,7 @@ impl Place {
 
     /// The other half of the connector, see `follow_with_peer`, if it is a port of this hub,
     /// which has just got its ports and whose lock is held.
-    pub(crate) fn reserve_peer_on(&self, hub: &LockedDevice<'_>) {
+    pub(crate) fn reserve_peer_on(self: &Arc<Self>, hub: &LockedDevice<'_>) {
         if !self.inner.lock().tainted {
             return;
         }
@@ -119,6 +125,8 @@ impl Place {
                 if let Peer::Reserved(old) = old {
                     old.forget();
                 }
+                // As above.
+                self.look();
             }
             Ok(None) => {}
             Err(error) => dev_warn!(
