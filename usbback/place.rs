@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) own: bool,
     /// Hands off, until the device or the rule changes.
     pub(crate) parked: bool,
-    /// A guest has had a device here since the port was reserved.
+    /// A guest has had a device here since the port was reserved, and none was renewed.
     tainted: bool,
     /// A device has been pulled out since anybody looked.
     unplugged: bool,
@@ -240,6 +240,7 @@ impl Place {
             (Step::Unconfigure, Some(device)) => {
                 patiently(|| self.owned(|| device.set_configuration(None)))
             }
+            (Step::Renew, Some(device)) => patiently(|| self.renew(device)),
             (Step::Offer, Some(device)) => patiently(|| self.offer(device)),
             (Step::Detach, _) => {
                 self.withdraw();

@@ -47,6 +47,7 @@ pub fn act(view: &mut View, step: Step) {
                 _ => Device::Unconfigured,
             }
         }
+        Step::Renew => view.tainted = false,
         Step::Offer => {
             view.device = Device::Host;
             view.claimed = false;
@@ -98,6 +99,23 @@ pub fn stays_away(view: View) {
     assert!(now.reserved);
 }
 
+/// Nothing of a guest's is left of a device when the host sees it.
+pub fn renewed(view: View) {
+    if view.rule != Err(Leave::ToHost) || !view.reserved || view.parked {
+        return;
+    }
+    let mut now = view;
+    for _ in 0..12 {
+        let step = next_step(&now);
+        if matches!(step, Step::Unreserve | Step::Configure | Step::Offer) {
+            // A driver that is bound was bound by an administrator.
+            let seen = matches!(now.device, Device::Absent | Device::Host);
+            assert!(seen || !now.tainted, "{step:?}");
+        }
+        act(&mut now, step);
+    }
+}
+
 fn view(choices: &mut Choices<'_>) -> arbitrary::Result<View> {
     let rule = *choices.choose(&[
         Ok(Origin::Sysfs),
@@ -139,5 +157,6 @@ pub fn any(bytes: &[u8]) {
     if let Ok(view) = view(&mut Choices::new(bytes)) {
         settles(view);
         stays_away(view);
+        renewed(view);
     }
 }

@@ -64,7 +64,7 @@ pub struct View {
     pub rule: Result<Origin, Leave>,
     /// We own the port.
     pub reserved: bool,
-    /// A guest has had a device here since the port was reserved.
+    /// A guest has had a device here since the port was reserved, and none was renewed.
     pub tainted: bool,
     /// Somebody has unbound us from this device by hand, or an attempt has
     /// failed: hands off until it is plugged in anew or bound again.
@@ -100,6 +100,8 @@ pub enum Step {
     Release,
     /// Take the configuration away, so that nobody sees the device.
     Unconfigure,
+    /// Reset the device: what a guest has made of it ends.
+    Renew,
     /// Offer the interfaces to the host's drivers.
     Offer,
     /// Nothing is left to be done for this port: forget it.
@@ -184,6 +186,8 @@ fn left(leave: Leave, view: &View) -> Step {
         },
         Leave::ToHost | Leave::Reserved => match view.device {
             _ if view.holding => Step::Release,
+            // While the port is ours, for then no driver of the host sees it.
+            device if view.tainted && renewable(device, view) => Step::Renew,
             _ if view.reserved => Step::Unreserve,
             // What we have made of it is undone; what the toolstack has bound
             // it binds back itself.
@@ -195,4 +199,10 @@ fn left(leave: Leave, view: &View) -> Step {
             _ => Step::Forget,
         },
     }
+}
+
+/// Whether the device can be reset without getting in the way of who has it, or is about to.
+fn renewable(device: Device, view: &View) -> bool {
+    let toolstack_binds = device == Device::Free && !view.reserved && !view.claimed;
+    !matches!(device, Device::Absent | Device::Host) && !toolstack_binds && !view.parked
 }

@@ -34,10 +34,10 @@ impl Place {
         };
         let used = {
             let inner = self.inner.lock();
-            inner
-                .held
-                .as_ref()
-                .is_some_and(|held| held.used && same(&held.device, device))
+            // Of a configuration without interfaces there is nothing to hold.
+            inner.held.as_ref().map_or(inner.tainted, |held| {
+                held.used && same(&held.device, device)
+            })
         };
         let attached =
             patiently(|| Attachment::new(self.clone(), device, speed, vusb.clone(), port, used));

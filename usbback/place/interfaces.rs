@@ -15,9 +15,6 @@ use usbback_core::{Interfaces, Origin};
 impl Place {
     /// Chooses a configuration. `for_host`: its drivers are to see the device.
     pub(super) fn configure(&self, device: &mut LockedDevice<'_>, for_host: bool) -> Result {
-        if for_host {
-            self.renew(device)?;
-        }
         let value = device.preferred_configuration().ok_or(ENODEV)?;
         let set = |device: &mut LockedDevice<'_>| device.set_configuration(Some(value));
         self.owned(|| {
@@ -90,7 +87,6 @@ impl Place {
 
     /// Gives the device to the host's drivers: as if plugged in anew.
     pub(super) fn offer(&self, device: &mut LockedDevice<'_>) -> Result {
-        self.renew(device)?;
         let value = device
             .active_configuration()
             .or_else(|| device.preferred_configuration());
@@ -99,14 +95,16 @@ impl Place {
         Ok(())
     }
 
-    /// What a guest has made of the device ends here. If it comes back as something else,
-    /// the USB core enumerates it again.
-    fn renew(&self, device: &mut LockedDevice<'_>) -> Result {
-        let tainted = self.inner.lock().tainted;
-        if tainted {
-            self.owned(|| device.reset())?;
+    /// What a guest has made of the device ends here.
+    pub(super) fn renew(&self, device: &mut LockedDevice<'_>) -> Result {
+        match self.owned(|| device.reset()) {
+            // It comes back as something else, and the USB core enumerates it again.
+            Ok(()) | Err(ENODEV) => {
+                self.inner.lock().tainted = false;
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Somebody has bound an interface to us. With the device lock held.

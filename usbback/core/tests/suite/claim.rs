@@ -3,7 +3,7 @@
 //! The steps of a port, in a world that does what the steps say: they come to
 //! an end, and at the end everything is where it belongs.
 
-use invariants::claim::{settle, settles, stays_away};
+use invariants::claim::{renewed, settle, settles, stays_away};
 use proptest::prelude::*;
 use usbback_core::*;
 
@@ -58,6 +58,14 @@ proptest! {
     fn a_used_device_stays_away_from_the_host(view in view()) {
         prop_assume!(view.tainted && view.reserved && view.rule != Err(Leave::ToHost));
         stays_away(view);
+    }
+
+    #[test]
+    fn a_used_device_is_renewed_before_the_host_sees_it(mut view in view()) {
+        view.rule = Err(Leave::ToHost);
+        view.reserved = true;
+        view.parked = false;
+        renewed(view);
     }
 
     /// A device that is there and free goes to the guest, if nobody objects.
