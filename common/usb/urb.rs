@@ -318,6 +318,13 @@ impl<C: Completion> Core<C> {
         if gate.target.as_ref().is_some_and(is_last) || !self.raw.is_shared() {
             return Ok(());
         }
+        // Or its completion has not returned. That must have an end before the structure has
+        // another owner, for whoever kills then waits for the new one's only.
+        // SAFETY: a valid URB, which nobody fills while the gate is ours.
+        unsafe { bindings::usb_kill_urb(self.raw.as_ptr()) };
+        if !self.raw.is_shared() {
+            return Ok(());
+        }
         let fresh = RawUrb::new(self.packets, GFP_NOIO)?;
         // SAFETY: both have so many packets. The one is idle, and usbcore does not change an
         // idle URB's packets; the other is ours alone.
