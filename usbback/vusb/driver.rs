@@ -11,7 +11,7 @@ use crate::backend::BACKEND;
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
-use usbback_core::{next_move, Move};
+use usbback_core::{next_move, Move, Target};
 use usbif::Statistics;
 use xen::dev_fatal;
 use xen::watch::{Handler, Watch};
@@ -27,14 +27,14 @@ pub(crate) struct Bound {
     watches: Arc<Watches>,
 }
 
-type ThreeWatches = [Pin<KBox<Watch<Nodes>>>; 3];
+type OneWatch = Option<Pin<KBox<Watch<Nodes>>>>;
 
 /// On our nodes. They end in a work: to end one waits for xenwatch, which may wait for the
 /// lock of the device, and whoever unbinds the device has that.
 #[pin_data]
 struct Watches {
     #[pin]
-    watches: Mutex<Option<ThreeWatches>>,
+    watches: Mutex<[OneWatch; 3]>,
     #[pin]
     work: Work<Watches>,
 }
@@ -47,20 +47,30 @@ impl WorkItem for Watches {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        let watches = this.watches.lock().take();
+        let watches = core::mem::take(&mut *this.watches.lock());
         drop(watches);
     }
 }
 
 impl Watches {
-    fn new(watches: ThreeWatches) -> Result<Arc<Self>> {
+    fn none() -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                watches <- new_mutex!(Some(watches)),
+                watches <- new_mutex!([None, None, None]),
                 work <- new_work!("usbback::vusb::driver"),
             }),
             GFP_KERNEL,
         )
+    }
+
+    fn start(&self, dev: &Device<kernel::device::Core<'_>>, vusb: &Arc<Vusb>) -> Result {
+        let nodes = Arc::new(Nodes(vusb.clone()), GFP_KERNEL)?;
+        let names = ["port", "online", "state"];
+        for (watch, name) in self.watches.lock().iter_mut().zip(names) {
+            let path = path(fmt!("{}/{}", dev.nodename(), name))?;
+            *watch = Some(KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)?);
+        }
+        Ok(())
     }
 }
 
@@ -73,37 +83,35 @@ impl Handler for Nodes {
     }
 }
 
-impl VusbDriver {
-    fn bind(dev: &Device<kernel::device::Core<'_>>) -> Result<Bound> {
+impl Bound {
+    fn new(dev: &Device<kernel::device::Core<'_>>) -> Result<Self> {
         let backend = BACKEND.get().ok_or(ENODEV)?;
-        let vusb = Vusb::new(dev, backend.clone())?;
-        backend.add_vusb(&vusb)?;
-        let known = Known(&vusb);
-        backend.domain_seen(vusb.domid);
-        vusb.control_now();
-        let nodes = Arc::new(Nodes(vusb.clone()), GFP_KERNEL)?;
-        let watch = |node: &str| {
-            let path = path(fmt!("{}/{}", dev.nodename(), node))?;
-            KBox::pin_init(Watch::new(path, nodes.clone()), GFP_KERNEL)
+        let bound = Self {
+            vusb: Vusb::new(dev, backend.clone())?,
+            watches: Watches::none()?,
         };
-        let watches = Watches::new([watch("port")?, watch("online")?, watch("state")?])?;
-        for place in
-            backend.places(|rule, _| rule.target.domid == vusb.domid && rule.target.vusb == vusb.id)
-        {
+        backend.add_vusb(&bound.vusb)?;
+        bound.serve(dev).inspect_err(|_| bound.end())?;
+        Ok(bound)
+    }
+
+    fn serve(&self, dev: &Device<kernel::device::Core<'_>>) -> Result {
+        let vusb = &self.vusb;
+        vusb.backend.domain_seen(vusb.domid);
+        vusb.control_now();
+        self.watches.start(dev, vusb)?;
+        let ours = |target: &Target| target.domid == vusb.domid && target.vusb == vusb.id;
+        for place in vusb.backend.places(|rule, _| ours(&rule.target)) {
             place.look();
         }
         dev.switch_state(State::InitWait);
-        core::mem::forget(known);
-        Ok(Bound { vusb, watches })
+        Ok(())
     }
-}
 
-/// Undoes the making known of a vusb whose probe fails.
-struct Known<'a>(&'a Arc<Vusb>);
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        self.0.gone();
+    fn end(&self) {
+        self.vusb.gone();
+        // The module stays until the queue has done what it has.
+        self.vusb.backend.queue.enqueue(&self.watches);
     }
 }
 
@@ -129,7 +137,7 @@ impl xenbus::Driver for VusbDriver {
     ) -> impl PinInit<Self::Data, Error> + 'a {
         // What the core needs for the data is allocated before anything is done.
         pin_init::pin_init_scope(move || {
-            Ok(Self::bind(dev).inspect_err(|error| {
+            Ok(Bound::new(dev).inspect_err(|error| {
                 dev_fatal!(dev, *error, "it cannot be served");
             }))
         })
@@ -169,8 +177,6 @@ impl xenbus::Driver for VusbDriver {
 
     fn remove(_dev: &Device<kernel::device::Core<'_>>, data: Pin<&Self::Data>) {
         data.vusb.part();
-        data.vusb.gone();
-        // The module stays until the queue has done what it has.
-        data.vusb.backend.queue.enqueue(&data.watches);
+        data.end();
     }
 }
