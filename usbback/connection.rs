@@ -173,7 +173,11 @@ impl Connection {
 
     /// Takes back what is on its way to a device, or to one endpoint of it.
     pub(crate) fn kill_for(&self, target: &Arc<Target>, endpoint: Option<(u8, Direction)>) {
-        for handle in self.handles.lock().iter() {
+        for slot in 0..SLOTS {
+            // As above: the data worker wants to unlink. None: closed, which has killed all.
+            let Some(handle) = self.handles.lock().get(slot).cloned() else {
+                return;
+            };
             handle.kill_for(target, endpoint);
         }
     }

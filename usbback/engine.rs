@@ -2,7 +2,8 @@
 
 //! The data worker: takes requests from the ring, has them done, answers.
 //!
-//! One turn at a time, each of bounded length, none of which waits for a device.
+//! One turn at a time, each of bounded length, none of which waits for a device, unless the
+//! guest cancels what is being taken back at that moment.
 //! A request is answered exactly once, whatever happens: each is in one slot
 //! until its answer is on the ring.
 //!
