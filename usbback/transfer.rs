@@ -125,8 +125,8 @@ impl Copier {
             if !packet.fits(total) {
                 return Err(Unfit("a packet beyond the data"));
             }
-            // No driver has them overlap, and a controller may not bear it: vhci_hcd then
-            // throws the device out.
+            // Together they are no more than the data: else some overlap, which no driver does,
+            // and which vhci_hcd does not bear, but throws the device out.
             room = room
                 .checked_sub(packet.length)
                 .ok_or(Unfit("packets that overlap"))?;

@@ -9,7 +9,7 @@
 //! of all of them, on the bus, when the hub driver has bound the hub's interface
 //! (`driver_bound()`).
 //!
-//! The hub's lock is held then (`need_parent_lock` of the USB bus), without which the hub
+//! The hub's lock is held then (`need_parent_lock` of `usb_if_device_type`), without which the hub
 //! driver looks at no port (`hub_event()`): a port that is claimed from here
 //! ([`crate::port::HubPort::claim_on`]) is claimed before anything on it is found.
 

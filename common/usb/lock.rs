@@ -3,7 +3,7 @@
 //! The device lock, and what may be done under it.
 //!
 //! usbcore changes a device's configuration, its interfaces and their drivers only
-//! with the device lock held (`usb_bus_type.need_parent_lock` makes the driver core
+//! with the device lock held (`usb_if_device_type.need_parent_lock` makes the driver core
 //! take it for every bind and unbind of an interface too). [`LockedDevice`] is the
 //! proof that the current context holds it: a guard gives it out for changing,
 //! usbcore's callbacks for looking. Changes need `&mut`, so that no reference to an

@@ -8,8 +8,9 @@
 //! unbind anything, or wait for work that does.
 //!
 //! `added` comes after the device was configured and its interfaces were offered to
-//! drivers, or was left alone because its port is owned. `removed` comes
-//! after its interfaces were unbound. Devices that exist already are not announced:
+//! drivers, or was left alone because its port is owned. `removed` comes after its
+//! interfaces were unbound if it was pulled out, and before if only its driver is unbound
+//! (`usb_generic_driver_disconnect()`). Devices that exist already are not announced:
 //! register first, then look at them all with `Device::for_each`.
 
 use crate::{
