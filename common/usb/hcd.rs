@@ -17,12 +17,11 @@
 //! * What `urb_enqueue` accepts is given back exactly once. [`Urb`] cannot be
 //!   copied, and giving back consumes it.
 //! * After `usb_remove_hcd()`, which dropping [`Hcd`] calls, no callback begins but for who
-//!   was about to submit or unlink a URB, which finds the driver gone.
+//!   was about to submit or unlink a URB, or to disable an endpoint, which finds the driver gone.
 //!
 //! Lock order: the controller's lock, then the core's own (`hcd_urb_list_lock`
-//! inside, giveback's after it). The core's root hub lock is taken before ours
-//! by `usb_hcd_poll_rh_status()`, so [`Handle`]'s methods are called without
-//! the lock.
+//! inside, giveback's after it). [`Handle`]'s methods have the core call back, which takes
+//! the lock, so they are called without it.
 
 pub use crate::hcd_locked::Locked;
 
@@ -155,7 +154,7 @@ impl<T: HostController> Handle<T> {
     }
 
     /// Waits until the completions of all URBs have run that have reached the
-    /// core by now. Sleeps; not from a workqueue for reclaiming memory.
+    /// core by now. Sleeps, but for no memory: the works are of softirq context (`HCD_BH`).
     pub fn wait_for_completions(&self) {
         // A work that runs while a URB is put on its list leaves that one to its
         // next run, which is enqueued when this one ends: hence twice.

@@ -129,7 +129,7 @@ impl<T: HostController> Table<T> {
     }
 
     /// The driver, in a callback that `usb_remove_hcd()` waits for: those for the
-    /// controller as a whole, for its root hub, and for endpoints.
+    /// controller as a whole, and for its root hub.
     ///
     /// # Safety
     ///
@@ -140,7 +140,8 @@ impl<T: HostController> Table<T> {
         unsafe { &**place::<T>(hcd) }
     }
 
-    /// The driver, in any other callback. Who submits or unlinks a URB, or asks for the
+    /// The driver, in any other callback. Who submits or unlinks a URB, disables an endpoint
+    /// (`usb_set_interface()` does, without the device's lock), or asks for the
     /// frame or the root hub's status, has looked whether the controller is still there
     /// and then has no more than a reference to its `struct usb_hcd`: it may have been
     /// removed meanwhile.
@@ -263,8 +264,11 @@ impl<T: HostController> Table<T> {
     }
 
     extern "C" fn endpoint_disable(hcd: Raw, ep: *mut bindings::usb_host_endpoint) {
+        let alive = rcu::read_lock();
         // SAFETY: We are in a callback.
-        let driver = unsafe { Self::driver(hcd) };
+        let Some(driver) = (unsafe { Self::found(hcd, &alive) }) else {
+            return;
+        };
         let mut locked = Locked::new(driver);
         // SAFETY: The core passes a valid endpoint, whose private field is
         // ours, and protected by the lock.
