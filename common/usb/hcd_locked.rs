@@ -15,6 +15,11 @@ use kernel::{
 };
 use xen_sys::bindings;
 
+#[cfg(CONFIG_PREEMPT_RT)]
+compile_error!(
+    "usb_hcd_giveback_urb() sleeps with CONFIG_PREEMPT_RT, where interrupts are off here"
+);
+
 /// The controller's state, locked, and the URBs that are done.
 pub struct Locked<'a, T: HostController> {
     controller: &'a T,
