@@ -171,7 +171,8 @@ impl Urb {
     #[must_use]
     pub fn root_port(&self) -> u8 {
         let mut dev = field!(self, dev);
-        // SAFETY: A device keeps its parents. The root hub has none, and only
+        // SAFETY: A device keeps its parents until it is deleted, before which the core
+        // has its URBs given back. The root hub has none, and only
         // it has port number 0.
         unsafe {
             while !(*dev).parent.is_null() && !(*(*dev).parent).parent.is_null() {

@@ -50,7 +50,7 @@ pub struct EventChannel<H: Handler> {
     /// An event came and its EOI has not been sent.
     pending: AtomicFlag,
     handler: Arc<H>,
-    // The kernel counts events in the device.
+    // For a backend the kernel counts events in the device.
     _dev: ARef<Device>,
 }
 
