@@ -6,6 +6,7 @@
 use crate::{
     controller::{Controller, Events, Watchdog},
     frontend::Frontend,
+    kept::Kept,
     memory::Memory,
     state::{Link, State},
 };
@@ -44,8 +45,10 @@ struct Settings {
     /// The backend suspends devices, and says when one wakes up.
     suspend: bool,
     /// The backend is QEMU's. A request that fails makes it take back those that it has
-    /// queued behind it at the same endpoint, of which it (11.1) dies.
-    one_at_a_time: bool,
+    /// queued behind it at the same endpoint, of which it (11.1) dies. And it maps the pages of
+    /// a transfer, and would have those of a process's until it lets go, whatever becomes
+    /// of the transfer: so it gets bounce pages only.
+    is_qemu: bool,
 }
 
 impl Settings {
@@ -55,13 +58,14 @@ impl Settings {
         let trusted = store.read_optional_number(dev.nodename(), c"trusted")?;
         let segments = store.read_optional_number(backend, c"feature-indirect-segments")?;
         let suspend = store.read_optional_number(backend, c"feature-port-suspend")?;
+        let is_qemu = is_qemu(&store, backend)?;
         Ok(Self {
             ports: store.read_number(backend, c"num-ports")?,
             version: UsbVersion::from_node(version).ok_or(EINVAL)?,
-            trusted: crate::trusted() && trusted != Some(0),
+            trusted: crate::trusted() && trusted != Some(0) && !is_qemu,
             indirect: segments.is_some_and(|most| most as usize >= MAX_INDIRECT),
             suspend: suspend == Some(1),
-            one_at_a_time: is_qemu(&store, backend)?,
+            is_qemu,
         })
     }
 
@@ -100,7 +104,7 @@ impl Connection {
             settings.hub()?,
             settings.trusted,
             settings.indirect,
-            settings.one_at_a_time,
+            settings.is_qemu,
         )?;
         let release_queue = WorkQueue::new(c"xen-hcd-release", Class::Ordered)?;
         let release_queue = Arc::new(release_queue, GFP_KERNEL)?;
@@ -185,6 +189,7 @@ impl Connection {
             urb_ring: FrontRing::new(urb_page),
             conn_ring,
             memory,
+            unanswered: false,
             channel,
             watchdog,
             handle: hcd.handle(),
@@ -249,31 +254,17 @@ impl Connection {
         let Link {
             urb_ring,
             conn_ring,
-            memory,
+            mut memory,
+            unanswered,
             ..
         } = link?;
-        let mut kept = Kept {
-            rings: [urb_ring.into_page(), conn_ring.into_page()].map(Some),
-            memory,
-        };
-        (!kept.end()).then_some(kept)
-    }
-}
-
-/// Pages of a connection that is no more.
-pub(crate) struct Kept {
-    rings: [Option<RingPage>; 2],
-    memory: Memory,
-}
-
-impl Kept {
-    /// Ends the backend's access to those that it does not have mapped. True: that is all.
-    pub(crate) fn end(&mut self) -> bool {
-        for ring in &mut self.rings {
-            *ring = ring.take().and_then(|page| page.end().err());
+        if unanswered {
+            // Once more: what the backend was just copying looked as if it were mapped.
+            memory.abandon();
         }
-        let memory = self.memory.end();
-        memory && self.rings.iter().all(Option::is_none)
+        let rings = [urb_ring.into_page(), conn_ring.into_page()];
+        let mut kept = Kept::new(rings, memory, unanswered);
+        (!kept.end()).then_some(kept)
     }
 }
 
@@ -282,6 +273,6 @@ impl Kept {
 pub(crate) enum Ending {
     /// The backend works: it answers everything first.
     Orderly,
-    /// The backend does not: everything is given back unanswered.
+    /// The backend does not, or wants to end: everything is given back unanswered.
     AtOnce,
 }

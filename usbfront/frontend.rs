@@ -13,7 +13,8 @@
 
 use crate::{
     broken::Broken,
-    connection::{Connection, Ending, Kept},
+    connection::{Connection, Ending},
+    kept::{self, Kept},
 };
 use kernel::{
     device::Core,
@@ -86,7 +87,7 @@ fn backend(state: State) -> Backend {
 }
 
 /// Waits, but not for long, until something is true. False: it is not.
-fn wait(mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::<Monotonic>::now();
     loop {
         if condition() {
@@ -226,7 +227,9 @@ impl Frontend {
 
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
         // One that was cut may be left.
-        self.disconnect(inner, Ending::AtOnce);
+        if !self.disconnect(inner, Ending::AtOnce) {
+            return;
+        }
         if !self.connections.allows() {
             let why = "the backend starts anew too often";
             return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
@@ -238,6 +241,10 @@ impl Frontend {
             return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
         }
         inner.kept = None;
+        if kept::is_full() {
+            let why = "backends keep the rings of too many connections that have ended";
+            return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
+        }
         match patiently(|| Connection::open(self, &inner.path)) {
             Ok(Some(connection)) => {
                 inner.connection = Some(connection);
@@ -248,12 +255,20 @@ impl Frontend {
         }
     }
 
-    fn disconnect(&self, inner: &mut Inner, ending: Ending) {
-        if let Some(mut connection) = inner.connection.take() {
-            inner.kept = connection.close(ending);
-            // What it still complained about has nothing to do with the next one.
-            *self.broken.lock() = None;
+    /// False: the backend was given up.
+    fn disconnect(&self, inner: &mut Inner, ending: Ending) -> bool {
+        let Some(mut connection) = inner.connection.take() else {
+            return true;
+        };
+        inner.kept = connection.close(ending);
+        // What it still complained about has nothing to do with the next one.
+        *self.broken.lock() = None;
+        let lends = inner.kept.as_ref().is_some_and(Kept::lends);
+        if lends {
+            let why = "the backend keeps pages of requests mapped that it has not answered";
+            self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
         }
+        !lends
     }
 
     /// Halts, and says why, in the log and in xenstore.
@@ -280,7 +295,11 @@ impl Frontend {
         } else {
             Ending::AtOnce
         };
-        self.disconnect(&mut self.inner.lock(), ending);
+        let mut inner = self.inner.lock();
+        self.disconnect(&mut inner, ending);
+        if let Some(kept) = inner.kept.take() {
+            kept.put_away();
+        }
     }
 }
 

@@ -71,6 +71,11 @@ struct SlotMemory {
     plan: Plan,
 }
 
+/// The places for URBs' pages.
+fn in_place(slots: &mut [SlotMemory]) -> impl Iterator<Item = &mut Option<Grant>> {
+    slots.iter_mut().flat_map(|memory| &mut memory.in_place)
+}
+
 /// All slots' pages.
 pub(crate) struct Memory {
     slots: KVec<SlotMemory>,
@@ -226,20 +231,29 @@ impl Memory {
     }
 
     /// The backend is not listened to any more: ends all grants of URBs' pages
-    /// that it does not have mapped.
+    /// that it does not have mapped. Their numbers stay in the pool, for it may still be at
+    /// what it was asked: with a number that another driver of this domain got meanwhile, it
+    /// would write into that one's page.
     pub(crate) fn abandon(&mut self) {
-        for memory in &mut self.slots {
-            for place in &mut memory.in_place {
-                // Not into the pool, of which the kernel would write a line for each.
-                *place = place.take().and_then(|grant| grant.end().err());
-            }
+        for place in in_place(&mut self.slots) {
+            *place = place.take().and_then(|grant| self.pool.end(grant).err());
         }
     }
 
-    /// The same for all pages. False: the backend has some mapped. To be asked again: what
-    /// it lets go of is ended then. Dropping the memory leaves that to the kernel.
+    /// Whether the backend has URBs' pages mapped that it has not answered for.
+    pub(crate) fn lends(&self) -> bool {
+        let mut pages = self.slots.iter().flat_map(|memory| &memory.in_place);
+        pages.any(Option::is_some)
+    }
+
+    /// The backend has let go of the rings: ends all grants. False: it has some pages
+    /// mapped. To be asked again: what it lets go of is ended then. Dropping the memory
+    /// leaves that to the kernel.
     pub(crate) fn end(&mut self) -> bool {
-        self.abandon();
+        for place in in_place(&mut self.slots) {
+            // Not into the pool, of which the kernel would write a line for each, each time.
+            *place = place.take().and_then(|grant| grant.end().err());
+        }
         self.lists = self.lists.take().and_then(|lists| lists.end().err());
         let mut all = self.lists.is_none();
         for memory in &mut self.slots {

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) urb_ring: FrontRing<RingPage, URB_ENTRY>,
     pub(crate) conn_ring: FrontRing<RingPage, CONN_ENTRY>,
     pub(crate) memory: Memory,
+    /// It was ended with requests that the backend has not answered, and may still be at.
+    pub(crate) unanswered: bool,
     pub(crate) channel: Pin<KBox<EventChannel<Events>>>,
     pub(crate) watchdog: Pin<KBox<Timer<Watchdog>>>,
     pub(crate) handle: Handle<Controller>,
@@ -399,9 +401,11 @@ pub(crate) fn shut_down(locked: &mut Locked<'_, Controller>) -> bool {
     if core::mem::replace(&mut locked.down, true) {
         return false;
     }
+    let unanswered = locked.scheduler.in_flight();
     if let Some(link) = &mut locked.link {
         link.watchdog.disarm();
         link.memory.abandon();
+        link.unanswered = unanswered;
     }
     let mut next = 0;
     while let Some(finished) = locked.scheduler.drain(&mut next) {

@@ -5,13 +5,13 @@
 //!
 //! The decisions are in `usbfront_core`; the modules here bring the kernel to
 //! it: `frontend.rs` the device on the xenbus, `connection.rs` what exists
-//! while it is connected, `controller.rs` the host controller, `state.rs` what
+//! while it is connected, `kept.rs` what a backend may keep of it, `controller.rs` the host controller, `state.rs` what
 //! its lock protects, `transfer.rs` a URB as the decisions see it, `memory.rs` the pages
 //! that a request carries, `packets.rs` those of an isochronous one, `tables.rs` the
 //! scheduler's tables, `broken.rs` why a backend was given up.
 //!
 //! Lock order: `Frontend::inner` (a mutex), then the controller's lock (interrupts off),
-//! then `Frontend::broken`. Nothing is dropped under the last two that waits.
+//! then `Frontend::broken`. That of the list in `kept.rs` is taken under the first only. Nothing is dropped under the last two that waits.
 
 use kernel::{prelude::*, InPlaceModule};
 use xen::xenbus::Registration;
@@ -20,6 +20,7 @@ mod broken;
 mod connection;
 mod controller;
 mod frontend;
+mod kept;
 mod memory;
 mod packets;
 mod state;
@@ -45,11 +46,14 @@ module! {
 struct XenHcd {
     #[pin]
     _driver: Registration<frontend::Driver>,
+    // After the driver, whose devices leave something here.
+    _kept: kept::List,
 }
 
 impl InPlaceModule for XenHcd {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _kept: kept::List::new()?,
             _driver <- Registration::new(c"vusb", module),
         })
     }

@@ -28,7 +28,17 @@ STUCK = (
 )
 # A short run has so many of each.
 FEW = 4
-CONNECTIONS = {"lies": 0.3, "indices": 0.15, "ports": 0.15, "nodes": 0.1, "silence": 0.1, "deaths": 0.15, "keeps": 0.05, "restarts": 0.03}
+CONNECTIONS = {
+    "lies": 0.3,
+    "indices": 0.15,
+    "ports": 0.15,
+    "nodes": 0.1,
+    "silence": 0.1,
+    "deaths": 0.15,
+    "keeps": 0.05,
+    "restarts": 0.03,
+    "late": 0.05,
+}
 
 
 def plan(counts):

@@ -9,6 +9,7 @@ mod answers;
 mod deaths;
 mod indices;
 mod keeps;
+mod late;
 mod lies;
 mod mappings;
 mod mute;
@@ -112,7 +113,7 @@ const fn attack(
 }
 
 /// All there are. New ones go to the end: a place is part of the seed.
-pub(crate) const ATTACKS: [Attack; 16] = [
+pub(crate) const ATTACKS: [Attack; 17] = [
     attack(
         "answers",
         "responses",
@@ -203,6 +204,12 @@ pub(crate) const ATTACKS: [Attack; 16] = [
         "controllers",
         "a new beginning again and again, with nothing kept",
         restarts::run,
+    ),
+    attack(
+        "late",
+        "connections",
+        "an end with a request at hand, whose page is written when the frontend has closed",
+        late::run,
     ),
 ];
 

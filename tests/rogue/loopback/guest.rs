@@ -43,6 +43,8 @@ pub(super) enum Fault {
     ConnectsAgain,
     /// Nor one that starts anew all the time.
     ConnectsOften,
+    /// It frees the pages of requests that a backend may still be at.
+    FreesAtOnce,
 }
 
 /// With nothing said for so long, what is in flight counts as unlinked without answer.
@@ -73,6 +75,8 @@ pub(super) struct Guest {
     fault: Fault,
     lifecycle: Lifecycle,
     rings: Option<Rings>,
+    /// Those of the last connection, which its backend had mapped.
+    kept: Option<Rings>,
     was_halted: bool,
     hangs: bool,
     /// Connections of this device.
@@ -90,6 +94,7 @@ impl Guest {
             fault,
             lifecycle: Lifecycle::Waiting,
             rings: None,
+            kept: None,
             was_halted: false,
             hangs: false,
             connections: 0,
@@ -158,7 +163,8 @@ impl Guest {
             Action::Stay => {}
             Action::Connect | Action::Reconnect => self.connect(),
             Action::Disconnect => {
-                self.rings = None;
+                let rings = self.rings.take();
+                self.kept = rings.filter(|_| self.fault != Fault::FreesAtOnce);
                 self.write("state", 6);
             }
         }
@@ -169,6 +175,7 @@ impl Guest {
         if self.rings.take().is_some_and(kept) && self.fault != Fault::ConnectsAgain {
             return self.halt();
         }
+        self.kept = None;
         self.connections += 1;
         if self.connections > CONNECTIONS && self.fault != Fault::ConnectsOften {
             return self.halt();

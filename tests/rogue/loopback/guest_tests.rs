@@ -34,7 +34,7 @@ fn attempt(name: &str, count: u64, fault: Fault) -> Result<()> {
 }
 
 /// What a good frontend survives, in numbers that take a second.
-const COUNTS: [(&str, u64); 16] = [
+const COUNTS: [(&str, u64); 17] = [
     ("answers", 600),
     ("rewrites", 50),
     ("packets", 40),
@@ -51,6 +51,7 @@ const COUNTS: [(&str, u64); 16] = [
     ("keeps", 10),
     ("withholds", 1),
     ("restarts", 2),
+    ("late", 10),
 ];
 
 #[test]
@@ -129,6 +130,11 @@ fn a_frontend_that_does_not_recover_is_found() {
 #[test]
 fn a_frontend_that_connects_to_a_keeper_is_found() {
     found("keeps", 10, Fault::ConnectsAgain, "not in one of [6]");
+}
+
+#[test]
+fn a_frontend_that_frees_what_may_be_written_is_found() {
+    found("late", 1, Fault::FreesAtOnce, "a request's page is gone");
 }
 
 #[test]
