@@ -211,6 +211,8 @@ impl Frontend {
         inner.lifecycle = Lifecycle::Connected { confirmed: false };
         dev.switch_state(State::Connected);
         if !wait(|| dev.otherend_state() == Ok(State::Connected)) {
+            // It may, later.
+            inner.lifecycle = Lifecycle::Waiting;
             return self.not_restored("its backend does not connect");
         }
         // For a look that was asked for before, and takes place before the watch tells us.
@@ -223,6 +225,8 @@ impl Frontend {
             "the devices are gone since this domain was restored: {}\n",
             why
         );
+        // Not a new device any more, whose connection this thread would make.
+        self.dev.frontend_closed();
     }
 
     fn connect(self: &Arc<Self>, inner: &mut Inner) {
