@@ -33,6 +33,7 @@ pub(crate) trait Entry {
 pub(crate) struct Pool<T, S> {
     table: S,
     free: Option<u32>,
+    used: u32,
     _entry: core::marker::PhantomData<T>,
 }
 
@@ -42,17 +43,22 @@ impl<T: Entry, S: Table<T>> Pool<T, S> {
         Self {
             table,
             free: None,
+            used: 0,
             _entry: core::marker::PhantomData,
         }
     }
 
     /// A place to use, which is vacant; `None` without memory for one more.
     pub(crate) fn take(&mut self) -> Option<u32> {
-        let Some(index) = self.free else {
-            return self.table.push(T::vacant()).ok();
+        let index = match self.free {
+            None => self.table.push(T::vacant()).ok()?,
+            Some(index) => {
+                let links = self.table.get_mut(index)?.links_mut();
+                self.free = links.next.take();
+                index
+            }
         };
-        let links = self.table.get_mut(index)?.links_mut();
-        self.free = links.next.take();
+        self.used = self.used.saturating_add(1);
         Some(index)
     }
 
@@ -60,6 +66,7 @@ impl<T: Entry, S: Table<T>> Pool<T, S> {
     pub(crate) fn release(&mut self, index: u32) -> Option<T> {
         let entry = core::mem::replace(self.table.get_mut(index)?, T::vacant());
         self.table.get_mut(index)?.links_mut().next = self.free.replace(index);
+        self.used = self.used.saturating_sub(1);
         Some(entry)
     }
 
@@ -69,6 +76,11 @@ impl<T: Entry, S: Table<T>> Pool<T, S> {
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.table.get_mut(index)
+    }
+
+    /// Places that are not free.
+    pub(crate) fn used(&self) -> u32 {
+        self.used
     }
 
     /// Places, free or not.

@@ -9,7 +9,7 @@
 
 use crate::job::{Endpoint, EndpointId, Finished, Hold, Job, JobId};
 use crate::list::{List, Pool};
-use crate::share::{reserve, FOR_UNLINKS};
+use crate::share::{accepts, reserve, FOR_UNLINKS};
 use crate::slots::{Flight, Lie, Slots};
 use crate::table::{NoMemory, Table};
 use crate::transfer::Transfer;
@@ -82,7 +82,8 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
     /// Takes a URB in, at the end of its endpoint's queue.
     ///
     /// # Errors
-    /// The payload, when there is no memory or no such endpoint.
+    /// The payload, when there is no memory, when the endpoint has more than its share of the
+    /// URBs, or when there is no such endpoint.
     pub fn submit(
         &mut self,
         endpoint: EndpointId,
@@ -92,6 +93,9 @@ impl<P, J: Table<Job<P>>, E: Table<Endpoint>> Scheduler<P, J, E> {
         let Some(place) = self.endpoints.get_mut(endpoint.0).filter(|e| e.used) else {
             return Err(payload);
         };
+        if !accepts(self.jobs.used(), place.jobs) {
+            return Err(payload);
+        }
         let Some(index) = self.jobs.take() else {
             return Err(payload);
         };

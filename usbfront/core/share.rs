@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who may have how many of the ring's 16 entries.
+//! Who may have how many of the ring's 16 entries, and of the URBs that wait for them.
 //!
 //! Some requests are answered when the device has something to say, which may
 //! be never: a keyboard's interrupt transfer, the sixteen reads of a modem. Others
@@ -21,6 +21,9 @@
 //! Endpoints that wait for an entry get them in turn, so that a stream with
 //! many URBs leaves other streams theirs. Some backends get one request of each
 //! endpoint at a time, whatever its type.
+//!
+//! URBs need memory, and there is an end to it: a process with one device could take all
+//! and have the others' drivers fail.
 
 use crate::transfer::Shape;
 
@@ -46,4 +49,14 @@ pub(crate) const fn reserve(shape: Shape, in_flight: u8) -> Option<u8> {
         Shape::Stream if in_flight >= DEPTH => return None,
         Shape::Control | Shape::Isochronous | Shape::Stream => FOR_OTHERS,
     })
+}
+
+/// With so many URBs, the endpoints that have enough get no more.
+const CROWD: u32 = 2048;
+/// URBs of an endpoint that are enough then: drivers have fewer, or wait.
+const ENOUGH: u32 = 32;
+
+/// Whether a URB is accepted, with so many of all endpoints and of its own.
+pub(crate) const fn accepts(all: u32, own: u32) -> bool {
+    all < CROWD || own < ENOUGH
 }

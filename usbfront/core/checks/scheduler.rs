@@ -45,6 +45,24 @@ mod pvusb_scheduler {
     }
 
     #[test]
+    fn an_endpoint_that_queues_without_end_leaves_others_their_share() {
+        let mut tested = scheduler();
+        let hog = tested.add_endpoint().unwrap();
+        let read = bulk(Direction::In, 1);
+        let queue = |tested: &mut Tested, endpoint, most: u32| {
+            (0..most)
+                .take_while(|_| tested.submit(endpoint, read, 0).is_ok())
+                .count()
+        };
+        assert_eq!(queue(&mut tested, hog, 10_000), 2048);
+        for _ in 0..8 {
+            let other = tested.add_endpoint().unwrap();
+            assert_eq!(queue(&mut tested, other, 10_000), 32);
+        }
+        assert_eq!(queue(&mut tested, hog, 1), 0);
+    }
+
+    #[test]
     fn a_request_is_in_flight_until_its_answer() {
         let mut tested = scheduler();
         let reads = tested.add_endpoint().unwrap();
