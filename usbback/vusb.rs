@@ -19,10 +19,11 @@ use kernel::sync::{
     atomic::{AtomicFlag, Relaxed},
     new_mutex, Arc, Mutex,
 };
-use kernel::time::{delay::fsleep, Delta, Instant, Monotonic};
+use kernel::time::{delay::fsleep, Delta};
 use kernel::workqueue::{impl_has_work, new_work, Work, WorkItem};
 use usbback_core::{Leave, Origin, Other, Own, References, Target as Place, Version};
 use usbif::{Speed, Statistics, MAX_INDIRECT, MAX_PORTS};
+use xen::patience::wait;
 use xen::queue::{Class, WorkQueue};
 use xen::ratelimit::RateLimit;
 use xen::xenbus::{Device, State};
@@ -303,13 +304,9 @@ impl Vusb {
             return;
         }
         self.dev.switch_state(State::Closing);
-        let start = Instant::<Monotonic>::now();
-        while matches!(self.other(), Other::Ready | Other::Closing) {
-            if start.elapsed() > PARTING {
-                break;
-            }
-            fsleep(Delta::from_millis(10));
-        }
+        wait(PARTING, || {
+            !matches!(self.other(), Other::Ready | Other::Closing)
+        });
     }
 
     /// Everything ends.

@@ -26,13 +26,13 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex, SpinLockIrq,
     },
-    time::{delay::fsleep, Delta, Instant, Monotonic},
+    time::Delta,
     workqueue::{Work, WorkItem},
 };
 use usbfront_core::{Action, Backend, Lifecycle};
 use usbif::Statistics;
 use xen::{
-    patience::patiently,
+    patience::{patiently, wait},
     queue::{Class, WorkQueue},
     ratelimit::RateLimit,
     xenbus::{self, Device, Side, State, Text, Then},
@@ -83,20 +83,6 @@ fn backend(state: State) -> Backend {
         State::Connected => Backend::Connected,
         State::Closing => Backend::Closing,
         State::Closed => Backend::Closed,
-    }
-}
-
-/// Waits, but not for long, until something is true. False: it is not.
-pub(crate) fn wait(mut condition: impl FnMut() -> bool) -> bool {
-    let start = Instant::<Monotonic>::now();
-    loop {
-        if condition() {
-            return true;
-        }
-        if start.elapsed() > PATIENCE {
-            return false;
-        }
-        fsleep(Delta::from_millis(10));
     }
 }
 
@@ -192,7 +178,7 @@ impl Frontend {
         };
         // Devices are not removed here, where the core goes through them: a connection
         // that stays cut is closed when a backend appears, or with the device.
-        if !wait(|| dev.otherend_state() == Ok(State::InitWait)) {
+        if !wait(PATIENCE, || dev.otherend_state() == Ok(State::InitWait)) {
             return self.not_restored("its backend is not there");
         }
         let reopened = patiently(|| {
@@ -210,7 +196,7 @@ impl Frontend {
         }
         inner.lifecycle = Lifecycle::Connected { confirmed: false };
         dev.switch_state(State::Connected);
-        if !wait(|| dev.otherend_state() == Ok(State::Connected)) {
+        if !wait(PATIENCE, || dev.otherend_state() == Ok(State::Connected)) {
             // It may, later.
             inner.lifecycle = Lifecycle::Waiting;
             return self.not_restored("its backend does not connect");
@@ -240,7 +226,11 @@ impl Frontend {
         }
         // With new ones each time it connects, a backend would have all that this domain
         // can grant.
-        if !inner.kept.as_mut().is_none_or(|kept| wait(|| kept.end())) {
+        if !inner
+            .kept
+            .as_mut()
+            .is_none_or(|kept| wait(PATIENCE, || kept.end()))
+        {
             let why = "the backend keeps pages of its last connection mapped";
             return self.give_up(inner, EBUSY, kernel::prelude::fmt!("{why}"));
         }

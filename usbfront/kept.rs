@@ -7,19 +7,24 @@
 //! pages stay granted, and no number becomes free: for if another driver of this
 //! domain got it, the backend would write into that one's page.
 
-use crate::{frontend::wait, memory::Memory};
+use crate::memory::Memory;
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
+    time::Delta,
 };
 use xen::{
     global::{Filled, Global},
+    patience::wait,
     ring_page::RingPage,
 };
 
 /// With so many connections whose backends have not let go, 2 MiB each, there is no new one.
 const MOST: usize = 16;
+
+/// How long the last backends may take to let go of the rings when the module goes.
+const PATIENCE: Delta = Delta::from_secs(5);
 
 /// Pages of one connection.
 pub(crate) struct Kept {
@@ -121,7 +126,7 @@ impl List {
 
 impl Drop for List {
     fn drop(&mut self) {
-        if !wait(|| self.orphans.look() == 0) {
+        if !wait(PATIENCE, || self.orphans.look() == 0) {
             pr_warn!("a backend has not let go of its rings; 2 MiB of memory are lost\n");
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Asking again when there was no memory.
+//! Asking again, but not for ever: when there was no memory, or for what another domain
+//! is to do.
 //!
 //! Each request to XenStore is allocated (`xs_talkv()`, `join()`), and so is much of what a
 //! device is set up with. The kernel makes room within moments, and what was not
@@ -11,6 +12,8 @@ use kernel::{
     time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
+/// Between two looks.
+const PAUSE: Delta = Delta::from_millis(10);
 /// No attempt begins later than this after the first one.
 const LIMIT: Delta = Delta::from_secs(1);
 
@@ -31,4 +34,16 @@ pub fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         }
         pause = pause.saturating_mul(2);
     }
+}
+
+/// Waits until something is true. False: it is not, and so much time has passed. Sleeps.
+pub fn wait(limit: Delta, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::<Monotonic>::now();
+    while !condition() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        fsleep(PAUSE);
+    }
+    true
 }
