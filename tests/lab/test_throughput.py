@@ -5,7 +5,7 @@ import pytest
 
 from lab.gadget import Stick
 
-MIB = 64
+MIB = 32
 # What we want. A request costs two wake-ups of idle virtual processors more than in dom0.
 AIM = 2.0
 # What means that something has become slow, and not the machine: the same modules have been
