@@ -3,7 +3,7 @@
 
 import pytest
 
-from lab import kernel_log, ktap
+from lab import kernel_log, kmemleak, ktap
 from lab.channel import CommandTimeout
 from lab.gadget import SourceSink, Stick
 from lab.usbtest import CASES, failures, run_cases
@@ -84,6 +84,17 @@ def test_ktap_is_read():
     assert "ASSERTION FAILED" in verdicts["one", "bad"]
     assert "SKIP" in verdicts["one", "left_out"]
     assert len(verdicts) == 3
+
+
+def test_leaks_of_usbtest_are_counted():
+    lost = [
+        f' 0xffff888004816180 (size 192):\n  comm "testusb", pid 3836\n    __kmalloc_noprof+0x2d2/0x510\n    {function}+0x28/0x70 [usbcore]'
+        for function in ("usb_alloc_urb", "usb_alloc_coherent")
+    ]
+    ours = ' 0xffff888004816180 (size 192):\n  comm "kworker/0:1", pid 3\n    usb_alloc_urb+0x28/0x70 [usbcore]'
+    assert kmemleak.unexplained(lost, 1) == []
+    assert kmemleak.unexplained(lost, 0) == lost
+    assert kmemleak.unexplained([*lost, ours], 1) == [ours]
 
 
 def test_ktap_expects_what_the_sources_hold():
