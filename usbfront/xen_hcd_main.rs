@@ -5,13 +5,15 @@
 //!
 //! The decisions are in `usbfront_core`; the modules here bring the kernel to
 //! it: `frontend.rs` the device on the xenbus, `connection.rs` what exists
-//! while it is connected, `kept.rs` what a backend may keep of it, `controller.rs` the host controller, `state.rs` what
-//! its lock protects, `transfer.rs` a URB as the decisions see it, `memory.rs` the pages
-//! that a request carries, `packets.rs` those of an isochronous one, `tables.rs` the
-//! scheduler's tables, `broken.rs` why a backend was given up.
+//! while it is connected, `kept.rs` what a backend may keep of it, `controller.rs`
+//! the host controller, `state.rs` what its lock protects, `transfer.rs` a URB as the
+//! decisions see it, `memory.rs` the pages that a request carries, `packets.rs` those of
+//! an isochronous one, `tables.rs` the scheduler's tables, `broken.rs` why a backend was
+//! given up.
 //!
 //! Lock order: `Frontend::inner` (a mutex), then the controller's lock (interrupts off),
-//! then `Frontend::broken`. That of the list in `kept.rs` is taken under the first only. Nothing is dropped under the last two that waits.
+//! then `Frontend::broken`. That of the list in `kept.rs` is taken under the first only.
+//! Nothing is dropped under the controller's or `Frontend::broken` that waits.
 
 use kernel::{prelude::*, InPlaceModule};
 use xen::xenbus::Registration;
